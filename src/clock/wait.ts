@@ -1,0 +1,60 @@
+import { MAX_TIMER_MS, type Clock, type Random, type TimerHandle } from "./clock.ts";
+
+export interface SleepOptions {
+  /** Ends the sleep early. */
+  readonly signal?: AbortSignal | undefined;
+  /** Keeps the process alive meanwhile (rule H8). Default false. */
+  readonly keepAlive?: boolean | undefined;
+}
+
+/**
+ * Resolves after `ms` on the monotonic clock with `true`, or with `false` as soon as `signal` aborts. Never rejects.
+ * Sleeps in steps of at most `MAX_TIMER_MS`; any non-negative `ms` is allowed.
+ */
+export function sleep(clock: Clock, ms: number, options: SleepOptions = {}): Promise<boolean> {
+  const { signal, keepAlive } = options;
+  if (signal?.aborted === true) return Promise.resolve(false);
+  const until = clock.monotonicMs() + ms;
+  return new Promise((resolve) => {
+    let timer: TimerHandle;
+    const onAbort = (): void => finish(false);
+    const finish = (full: boolean): void => {
+      timer.cancel();
+      signal?.removeEventListener("abort", onAbort);
+      resolve(full);
+    };
+    const step = (): void => {
+      const left = until - clock.monotonicMs();
+      if (left <= 0) return finish(true);
+      timer = clock.setTimer(Math.min(left, MAX_TIMER_MS), step, { keepAlive });
+    };
+    timer = clock.setTimer(Math.min(Math.max(0, ms), MAX_TIMER_MS), step, { keepAlive });
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/**
+ * Aborts `controller` when `parent` does, with the same reason; returns the undo. `AbortSignal.any` leaks about 1.2 kB for each call on a
+ * long-lived parent, so this is used instead, always with its undo in a `finally`.
+ */
+export function link(parent: AbortSignal | undefined, controller: AbortController): () => void {
+  if (parent === undefined) return () => {};
+  if (parent.aborted) {
+    controller.abort(parent.reason);
+    return () => {};
+  }
+  const onAbort = (): void => controller.abort(parent.reason);
+  parent.addEventListener("abort", onAbort, { once: true });
+  return () => parent.removeEventListener("abort", onAbort);
+}
+
+/** Full jitter: a delay anywhere in (0, min(cap, base · 2^attempt)], so that many who failed together do not come back together (rule W5). */
+export function backoffMs(random: Random, attempt: number, baseMs: number, capMs: number): number {
+  const ceiling = Math.min(capMs, baseMs * 2 ** Math.min(attempt, 20));
+  return Math.max(1, ceiling * (1 - random.unit()));
+}
+
+/** A fresh identifier: `length` random bytes in hexadecimal. */
+export function freshId(random: Random, length = 16): string {
+  return Array.from(random.bytes(length), (b) => b.toString(16).padStart(2, "0")).join("");
+}

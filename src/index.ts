@@ -1,0 +1,2 @@
+/** placeholder */
+export { ConsensusError } from "./errors.ts";
