@@ -1,0 +1,158 @@
+import { remainingMs, readClocks, addMs } from "../clock/deadline.ts";
+import { sleep } from "../clock/wait.ts";
+import { ConsensusError, RecordError, StoreUnavailableError } from "../errors.ts";
+import { MAX_RECORD_BYTES } from "../record/codec.ts";
+import type { ReadResult, StoreVerdict } from "../store/object-store.ts";
+import { judge, type Judgement } from "./judge.ts";
+import type { LeaseObject } from "./lease-object.ts";
+import type { KeyView, Sighting } from "./observations.ts";
+import { lifetimeMs } from "./timing.ts";
+import { Tenancy, type TenancyHooks } from "./tenancy.ts";
+import { carryOut, type WriteContext } from "./write.ts";
+
+export interface ContendOptions {
+  readonly signal: AbortSignal;
+  /** When to give up, on the monotonic clock. Default: never. */
+  readonly untilMs?: number | undefined;
+  readonly hooks: TenancyHooks;
+  /** Hears of every look that told something about the key. */
+  onLook(view: KeyView): void;
+  /** Hears of what hinders: an outage, or a record that may not be touched. Returning keeps waiting, throwing ends it. */
+  onTrouble(error: StoreUnavailableError | RecordError): void;
+}
+
+/**
+ * Waits for the key to be free or its holder dead, and takes it (rules C1 to C7). One GET a poll while it is held, mostly answered without
+ * a body; one CAS at the very moment a watched record is dead, on exactly the ETag that was watched.
+ * @returns `undefined` when `untilMs` passed.
+ * @throws the reason of `signal`; StoreUnsafeError, StoreAccessError; what `onTrouble` throws.
+ */
+export async function contend(lease: LeaseObject, options: ContendOptions): Promise<Tenancy | undefined> {
+  const { signal } = options;
+  const { store, pollMs } = lease.settings;
+  let verdict: StoreVerdict | undefined;
+  // A key that this process knows to be free needs no look before its CAS.
+  let nextLookMs = knownFree(lease) ? lease.nowMs() + pollMs : lease.nowMs();
+  // The first wait is a random part of a poll, so that candidates which started together do not look together ever after.
+  let firstWait = true;
+  for (;;) {
+    signal.throwIfAborted();
+    const looking = lease.nowMs() >= nextLookMs;
+    const [trouble, safe] = await Promise.all([looking ? look(lease, options) : undefined, verdict ?? ensureSafe(lease, options)]);
+    signal.throwIfAborted();
+    if (looking) {
+      nextLookMs = lease.nowMs() + pollMs * (firstWait ? 0.5 + lease.settings.store.random.unit() / 2 : 1);
+      firstWait = false;
+    }
+    if (!(safe instanceof StoreUnavailableError)) verdict = safe;
+    const next = trouble ?? (safe instanceof StoreUnavailableError ? safe : decide(lease, verdict));
+    if (next instanceof ConsensusError) options.onTrouble(next);
+    else if (next.kind === "free") {
+      const taken = await take(lease, options, next.by);
+      if (taken !== undefined) return taken;
+      nextLookMs = lease.nowMs();
+      continue;
+    }
+    const freeInMs = next instanceof ConsensusError ? undefined : next.freeInMs;
+    const leftMs = (options.untilMs ?? Infinity) - lease.nowMs();
+    if (leftMs <= 0) return undefined;
+    // After an outage of the probe alone, too, the next round comes with the next look.
+    if (safe instanceof StoreUnavailableError && !looking) nextLookMs = lease.nowMs() + pollMs;
+    await sleep(store.clock, Math.min(Math.max(0, nextLookMs - lease.nowMs()), freeInMs ?? Infinity, leftMs), { signal, keepAlive: true });
+  }
+}
+
+function knownFree(lease: LeaseObject): boolean {
+  const { current } = lease.view;
+  return current !== undefined && judge(current, lease.judge(undefined), lease.nowMs()).kind === "free";
+}
+
+/** What to do about the key as it is known now. Reads and judges, changes nothing but a settled contradiction. */
+function decide(lease: LeaseObject, verdict: StoreVerdict | undefined): Judgement | RecordError {
+  const { view } = lease;
+  const now = lease.nowMs();
+  const regressed = view.settleContradiction(now, lease.settings.pollMs);
+  if (regressed !== undefined) return regressed;
+  const judgement: Judgement =
+    view.current !== undefined
+      ? judge(view.current, lease.judge(verdict?.storeTime === true ? verdict.skewMs : undefined), now)
+      : view.absent
+        ? { kind: "free", by: "released" }
+        : { kind: "held", freeInMs: undefined };
+  // The very CAS that this asks for was refused a moment ago, and looking told nothing new: the store is in doubt about the key (rule W6).
+  const { refused } = view;
+  if (judgement.kind === "free" && refused !== undefined && refused.etag === view.current?.etag && now - refused.atMs < lease.settings.pollMs)
+    return { kind: "held", freeInMs: refused.atMs + lease.settings.pollMs - now };
+  return judgement;
+}
+
+/** @returns what hindered the look, if something that waiting may mend did. */
+async function look(lease: LeaseObject, options: ContendOptions): Promise<StoreUnavailableError | RecordError | undefined> {
+  const { store, key, timing } = lease.settings;
+  const { view } = lease;
+  const read: ReadResult = await store.get(key, {
+    ifNoneMatch: view.current?.etag,
+    maxBytes: MAX_RECORD_BYTES,
+    timeoutMs: timing.requestTimeoutMs,
+    signal: options.signal,
+  });
+  options.signal.throwIfAborted();
+  if (read.kind === "denied") throw read.error;
+  if (read.kind === "unavailable") return read.error;
+  const noted = view.note(read, lease.nowMs());
+  if (noted === "stale") lease.counters.add("staleReads");
+  if (noted instanceof RecordError) return noted;
+  options.onLook(view);
+  return undefined;
+}
+
+async function ensureSafe(lease: LeaseObject, options: ContendOptions): Promise<StoreVerdict | StoreUnavailableError> {
+  try {
+    return await lease.settings.store.ensureSafe({ signal: options.signal });
+  } catch (e) {
+    if (e instanceof StoreUnavailableError) return e;
+    throw e;
+  }
+}
+
+/** One acquisition attempt. It is carried to its end even when `signal` aborts meanwhile, and then cleaned up after. */
+async function take(lease: LeaseObject, options: ContendOptions, by: "released" | "orphan" | "observation" | "store-time"): Promise<Tenancy | undefined> {
+  const { view } = lease;
+  const { store, key, timing } = lease.settings;
+  const base: Sighting | undefined = view.current;
+  const record = lease.acquisition(base?.record);
+  const context: WriteContext = {
+    store,
+    key,
+    counters: lease.counters,
+    written: lease.written,
+    requestTimeoutMs: timing.requestTimeoutMs,
+    onTrouble: (e) => options.onTrouble(e),
+  };
+  const end = await carryOut(context, { record, base }, { forMs: lifetimeMs(timing), signal: options.signal, abortRequests: false, explainRefusal: false });
+  const applied = end.kind === "applied" ? { etag: end.etag, record, firstSentAt: end.firstSentAt } : adoptedBelowFlag(end, record);
+  if (applied === undefined) {
+    if (end.kind === "denied") throw end.error;
+    if (end.kind === "refused" || end.kind === "settled") view.noteRefused(base?.etag, lease.nowMs());
+    return undefined;
+  }
+  view.accept({ etag: applied.etag, record: applied.record, sinceMs: lease.nowMs(), lastModifiedMs: undefined, dateMs: undefined });
+  // An answer that comes after the deadline makes an orphan, which is never adopted any more (rules H3, W7); the next round takes it again.
+  if (remainingMs(addMs(applied.firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0) return undefined;
+  const tenancy = new Tenancy(lease, applied, options.hooks);
+  if (options.signal.aborted) {
+    await tenancy.release("stopped");
+    options.signal.throwIfAborted();
+  }
+  lease.counters.add("acquired");
+  if (by === "orphan") lease.counters.add("orphansTaken");
+  else if (by === "observation") lease.counters.add("takeoversByObservation");
+  else if (by === "store-time") lease.counters.add("takeoversByStoreTime");
+  return tenancy;
+}
+
+/** The acquisition was applied, and an operator's flag was written on top before its fate was known. */
+function adoptedBelowFlag(end: Awaited<ReturnType<typeof carryOut>>, record: Sighting["record"]): ConstructorParameters<typeof Tenancy>[1] | undefined {
+  if (end.kind !== "settled" || end.as.kind !== "still-mine" || end.as.record.holderNonce !== record.nonce) return undefined;
+  return { etag: end.as.etag, record: end.as.record, firstSentAt: end.firstSentAt };
+}

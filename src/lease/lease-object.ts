@@ -1,0 +1,100 @@
+import { toIso } from "../clock/calendar.ts";
+import { freshId } from "../clock/wait.ts";
+import type { Json, LeaseRecord } from "../record/record.ts";
+import type { ObjectStore } from "../store/object-store.ts";
+import { Counters } from "./counters.ts";
+import type { Judge, Takeover } from "./judge.ts";
+import { type KeyView, observationsOf } from "./observations.ts";
+import { lifetimeMs, type LeaseTiming } from "./timing.ts";
+import { WrittenNonces } from "./written.ts";
+
+export interface LeaseSettings {
+  readonly store: ObjectStore;
+  readonly key: string;
+  /** For people, and for reservations (rule C7). */
+  readonly node: string;
+  readonly timing: LeaseTiming;
+  readonly pollMs: number;
+  readonly takeover: Takeover;
+  readonly metadata?: Json | undefined;
+}
+
+/**
+ * One contender for one key. Ownership is by its random instance id, never by node name or process: two of them exclude each other like
+ * strangers, wherever they live (rules H9, O3).
+ */
+export class LeaseObject {
+  readonly settings: LeaseSettings;
+  readonly instance: string;
+  readonly counters: Counters = new Counters();
+  readonly written: WrittenNonces = new WrittenNonces();
+
+  constructor(settings: LeaseSettings) {
+    this.settings = settings;
+    this.instance = freshId(settings.store.random);
+  }
+
+  get view(): KeyView {
+    return observationsOf(this.settings.store).view(this.settings.key);
+  }
+
+  nowMs(): number {
+    return this.settings.store.clock.monotonicMs();
+  }
+
+  judge(storeSkewMs: number | undefined): Judge {
+    return {
+      node: this.settings.node,
+      takeover: this.settings.takeover,
+      storeSkewMs,
+      isMyOrphan: (record) => record.instance === this.instance && this.written.has(record.holderNonce),
+    };
+  }
+
+  /** The record of an acquisition over `base`: the token grows by one, whoever held it before (rule R2). */
+  acquisition(base: LeaseRecord | undefined): LeaseRecord {
+    const { node, timing, metadata } = this.settings;
+    const nonce = freshId(this.settings.store.random);
+    return {
+      state: "held",
+      holder: node,
+      instance: this.instance,
+      nonce,
+      holderNonce: nonce,
+      fencingToken: (base?.fencingToken ?? 0) + 1,
+      version: (base?.version ?? 0) + 1,
+      ttlMs: timing.ttlMs,
+      marginMs: timing.marginMs,
+      ...this.#times(),
+      metadata,
+      extra: base?.extra ?? {},
+    };
+  }
+
+  renewal(of: LeaseRecord): LeaseRecord {
+    const { acquiredAt } = of;
+    return { ...this.#next(of), ...this.#times(), acquiredAt, flag: undefined };
+  }
+
+  release(of: LeaseRecord, fields: ReleaseFields): LeaseRecord {
+    return { ...this.#next(of), state: "released", endedBy: "self", flag: undefined, ...fields };
+  }
+
+  #next(of: LeaseRecord): LeaseRecord {
+    const nonce = freshId(this.settings.store.random);
+    return { ...of, nonce, holderNonce: nonce, version: of.version + 1 };
+  }
+
+  #times(): Pick<LeaseRecord, "acquiredAt" | "renewedAt" | "expiresAt"> {
+    const { store, timing } = this.settings;
+    const now = store.clock.wallMs();
+    return { acquiredAt: toIso(now), renewedAt: toIso(now), expiresAt: toIso(now + lifetimeMs(timing)) };
+  }
+}
+
+/** What a release may add: a minimum hold (rule C6), a reservation for a successor (rule C7). */
+export interface ReleaseFields {
+  readonly holdForMs?: number | undefined;
+  readonly reservedFor?: string | undefined;
+  readonly reserveMs?: number | undefined;
+}

@@ -1,0 +1,41 @@
+/** The longest key that S3 takes, in bytes of UTF-8, the store's prefix included. */
+export const MAX_KEY_BYTES = 1024;
+
+/**
+ * One path segment for any name, so that no two names share a key: everything but `A–Z a–z 0–9 - _ .` is percent-encoded, and so are the
+ * dots of a name that has nothing but dots (servers that keep objects as files would climb out of the folder).
+ */
+export function escapeName(name: string): string {
+  const escaped = encodeURIComponent(name).replace(/[!'()*~]/g, percent);
+  return /^\.+$/.test(escaped) ? escaped.replace(/\./g, percent) : escaped;
+}
+
+/** The inverse of `escapeName`; `undefined` for a segment that it never makes. */
+export function unescapeName(segment: string): string | undefined {
+  try {
+    const name = decodeURIComponent(segment);
+    return escapeName(name) === segment ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Elections, locks and tasks have name spaces of their own below one prefix. */
+export function leaseKey(prefix: string, space: "elections" | "locks" | "tasks", name: string): string {
+  return `${prefix}${space}/${escapeName(name)}`;
+}
+
+/** What is wrong with a name, in words for its owner; `undefined` when nothing is. */
+export function nameFault(name: unknown): string | undefined {
+  if (typeof name !== "string") return `must be a text, not ${typeof name}`;
+  if (name === "") return "must not be empty";
+  // eslint-disable-next-line no-control-regex -- looking for just these
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "must not contain control characters";
+  if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(name))
+    return "must be well-formed Unicode (it contains half of a surrogate pair)";
+  return undefined;
+}
+
+function percent(c: string): string {
+  return `%${c.charCodeAt(0).toString(16).toUpperCase()}`;
+}
