@@ -14,6 +14,8 @@ export interface ContendOptions {
   readonly signal: AbortSignal;
   /** When to give up, on the monotonic clock. Default: never. */
   readonly untilMs?: number | undefined;
+  /** Looks, but takes nothing before this time on the monotonic clock: a cooldown. */
+  readonly notBeforeMs?: number | undefined;
   readonly hooks: TenancyHooks;
   /** Hears of every look that told something about the key. */
   onLook(view: KeyView): void;
@@ -32,7 +34,8 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
   const { store, pollMs } = lease.settings;
   let verdict: StoreVerdict | undefined;
   // A key that this process knows to be free needs no look before its CAS.
-  let nextLookMs = knownFree(lease) ? lease.nowMs() + pollMs : lease.nowMs();
+  const coolingDown = (options.notBeforeMs ?? 0) > lease.nowMs();
+  let nextLookMs = !coolingDown && knownFree(lease) ? lease.nowMs() + pollMs : lease.nowMs();
   // The first wait is a random part of a poll, so that candidates which started together do not look together ever after.
   let firstWait = true;
   for (;;) {
@@ -45,7 +48,7 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
       firstWait = false;
     }
     if (!(safe instanceof StoreUnavailableError)) verdict = safe;
-    const next = trouble ?? (safe instanceof StoreUnavailableError ? safe : decide(lease, verdict));
+    const next = trouble ?? (safe instanceof StoreUnavailableError ? safe : decide(lease, verdict, options.notBeforeMs ?? 0));
     if (next instanceof ConsensusError) options.onTrouble(next);
     else if (next.kind === "free") {
       const taken = await take(lease, options, next.by);
@@ -68,7 +71,7 @@ function knownFree(lease: LeaseObject): boolean {
 }
 
 /** What to do about the key as it is known now. Reads and judges, changes nothing but a settled contradiction. */
-function decide(lease: LeaseObject, verdict: StoreVerdict | undefined): Judgement | RecordError {
+function decide(lease: LeaseObject, verdict: StoreVerdict | undefined, notBeforeMs: number): Judgement | RecordError {
   const { view } = lease;
   const now = lease.nowMs();
   const regressed = view.settleContradiction(now, lease.settings.pollMs);
@@ -79,9 +82,15 @@ function decide(lease: LeaseObject, verdict: StoreVerdict | undefined): Judgemen
       : view.absent
         ? { kind: "free", by: "released" }
         : { kind: "held", freeInMs: undefined };
+  if (judgement.kind === "free" && now < notBeforeMs) return { kind: "held", freeInMs: notBeforeMs - now };
   // The very CAS that this asks for was refused a moment ago, and looking told nothing new: the store is in doubt about the key (rule W6).
   const { refused } = view;
-  if (judgement.kind === "free" && refused !== undefined && refused.etag === view.current?.etag && now - refused.atMs < lease.settings.pollMs)
+  if (
+    judgement.kind === "free" &&
+    refused !== undefined &&
+    refused.etag === view.current?.etag &&
+    now - refused.atMs < lease.settings.pollMs
+  )
     return { kind: "held", freeInMs: refused.atMs + lease.settings.pollMs - now };
   return judgement;
 }
@@ -116,7 +125,11 @@ async function ensureSafe(lease: LeaseObject, options: ContendOptions): Promise<
 }
 
 /** One acquisition attempt. It is carried to its end even when `signal` aborts meanwhile, and then cleaned up after. */
-async function take(lease: LeaseObject, options: ContendOptions, by: "released" | "orphan" | "observation" | "store-time"): Promise<Tenancy | undefined> {
+async function take(
+  lease: LeaseObject,
+  options: ContendOptions,
+  by: "released" | "orphan" | "observation" | "store-time",
+): Promise<Tenancy | undefined> {
   const { view } = lease;
   const { store, key, timing } = lease.settings;
   const base: Sighting | undefined = view.current;
@@ -129,7 +142,11 @@ async function take(lease: LeaseObject, options: ContendOptions, by: "released" 
     requestTimeoutMs: timing.requestTimeoutMs,
     onTrouble: (e) => options.onTrouble(e),
   };
-  const end = await carryOut(context, { record, base }, { forMs: lifetimeMs(timing), signal: options.signal, abortRequests: false, explainRefusal: false });
+  const end = await carryOut(
+    context,
+    { record, base },
+    { forMs: lifetimeMs(timing), signal: options.signal, abortRequests: false, explainRefusal: false },
+  );
   const applied = end.kind === "applied" ? { etag: end.etag, record, firstSentAt: end.firstSentAt } : adoptedBelowFlag(end, record);
   if (applied === undefined) {
     if (end.kind === "denied") throw end.error;
@@ -152,7 +169,10 @@ async function take(lease: LeaseObject, options: ContendOptions, by: "released" 
 }
 
 /** The acquisition was applied, and an operator's flag was written on top before its fate was known. */
-function adoptedBelowFlag(end: Awaited<ReturnType<typeof carryOut>>, record: Sighting["record"]): ConstructorParameters<typeof Tenancy>[1] | undefined {
+function adoptedBelowFlag(
+  end: Awaited<ReturnType<typeof carryOut>>,
+  record: Sighting["record"],
+): ConstructorParameters<typeof Tenancy>[1] | undefined {
   if (end.kind !== "settled" || end.as.kind !== "still-mine" || end.as.record.holderNonce !== record.nonce) return undefined;
   return { etag: end.as.etag, record: end.as.record, firstSentAt: end.firstSentAt };
 }

@@ -8,17 +8,29 @@ import { storeAgeMs, watchMs } from "./timing.ts";
 const ASSUMED_SKEW_MS = 1000;
 
 /** The present holder as a sighting tells it; `undefined` when it is released, or its holder is dead for certain. */
-export function holderOf<M>(key: string, seen: Sighting | undefined, nowMs: number, parse: (value: Json | undefined) => M | undefined): HolderInfo<M> | undefined {
+export function holderOf<M>(
+  key: string,
+  seen: Sighting | undefined,
+  nowMs: number,
+  parse: (value: Json | undefined) => M | undefined,
+): HolderInfo<M> | undefined {
   if (seen?.record.state !== "held") return undefined;
   const watchLeftMs = watchMs(seen.record) - (nowMs - seen.sinceMs);
   const stampLeftMs =
-    seen.dateMs === undefined || seen.lastModifiedMs === undefined ? Infinity : storeAgeMs(seen.record, ASSUMED_SKEW_MS) - (seen.dateMs - seen.lastModifiedMs);
+    seen.dateMs === undefined || seen.lastModifiedMs === undefined
+      ? Infinity
+      : storeAgeMs(seen.record, ASSUMED_SKEW_MS) - (seen.dateMs - seen.lastModifiedMs);
   const freeInMs = Math.min(watchLeftMs, stampLeftMs);
   if (freeInMs <= 0) return undefined;
   return describeHolder(key, seen.record, freeInMs, parse);
 }
 
-export function describeHolder<M>(key: string, record: LeaseRecord, freeInMs: number | undefined, parse: (value: Json | undefined) => M | undefined): HolderInfo<M> {
+export function describeHolder<M>(
+  key: string,
+  record: LeaseRecord,
+  freeInMs: number | undefined,
+  parse: (value: Json | undefined) => M | undefined,
+): HolderInfo<M> {
   return {
     key,
     fencingToken: record.fencingToken,

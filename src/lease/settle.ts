@@ -37,7 +37,8 @@ export function settle(
   written: { has(nonce: string): boolean },
 ): Settlement {
   if (read.kind === "absent") return write.base === undefined ? { kind: "again" } : { kind: "gone" };
-  if (read.kind === "too-large") return { kind: "unreadable", error: new RecordError(`the object at "${key}" is larger than any record`, { key, kind: "foreign" }) };
+  if (read.kind === "too-large")
+    return { kind: "unreadable", error: new RecordError(`the object at "${key}" is larger than any record`, { key, kind: "foreign" }) };
   let seen: LeaseRecord;
   try {
     seen = decodeRecord(key, read.body);

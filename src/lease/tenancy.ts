@@ -69,6 +69,10 @@ export class Tenancy {
     this.#renewLoop().catch((e: unknown) => this.#noteTrouble(e as AnyConsensusError));
   }
 
+  get lost(): boolean {
+    return this.#over instanceof LeaseLostError;
+  }
+
   get record(): LeaseRecord {
     return this.#confirmed.record;
   }
@@ -114,7 +118,7 @@ export class Tenancy {
     const { record } = this.#confirmed;
     // A write of mine may be under way and have been applied: whatever is mine by nonce is not a loss.
     const settled = settle(this.key, { record, base: { etag: "", record } }, read, this.#lease.written);
-    if (settled.kind === "other" || settled.kind === "gone" || settled.kind === "unreadable") this.#lose(this.#lossOf(settled));
+    if (settled.kind === "other" || settled.kind === "gone" || settled.kind === "unreadable") this.#end(this.#lossOf(settled));
     this.assertHeld();
   }
 
@@ -143,13 +147,20 @@ export class Tenancy {
   async #renewLoop(): Promise<void> {
     const { store, timing } = this.#lease.settings;
     const signal = this.#loop.signal;
-    for (let failures = 0; this.isHeld(); ) {
+    for (let failures = 0; this.isHeld();) {
       const dueMs = this.#confirmed.firstSentAt.monotonicMs + timing.renewEveryMs - this.#lease.nowMs();
-      const waitMs = failures === 0 ? dueMs : Math.max(dueMs, backoffMs(store.random, failures, 50, Math.min(1000, lifetimeMs(timing) / 8)));
+      const waitMs =
+        failures === 0 ? dueMs : Math.max(dueMs, backoffMs(store.random, failures, 50, Math.min(1000, lifetimeMs(timing) / 8)));
       if (waitMs > 0) await sleep(store.clock, waitMs, { signal, keepAlive: true });
       if (!this.isHeld()) return;
       const write = { record: this.#lease.renewal(this.#confirmed.record), base: this.#confirmed };
-      const end = await carryOut(this.#context(), write, { until: this.#deadline, forMs: lifetimeMs(timing), signal, abortRequests: true, explainRefusal: true });
+      const end = await carryOut(this.#context(), write, {
+        until: this.#deadline,
+        forMs: lifetimeMs(timing),
+        signal,
+        abortRequests: true,
+        explainRefusal: true,
+      });
       // The clock is looked at before the answer: after a pause the answer may run before the due timer (rule H3).
       if (!this.isHeld()) return;
       failures = this.#takeRenewal(end, write.record) ? 0 : failures + 1;
@@ -171,7 +182,7 @@ export class Tenancy {
         return false;
       case "settled": {
         if (end.as.kind !== "still-mine") {
-          this.#lose(this.#lossOf(end.as));
+          this.#end(this.#lossOf(end.as));
           return false;
         }
         const seen = end.as.record;
@@ -190,7 +201,13 @@ export class Tenancy {
     this.#confirmed = confirmed;
     this.#deadline = this.#deadlineOf(confirmed);
     this.trouble = undefined;
-    this.#lease.view.accept({ etag: confirmed.etag, record: confirmed.record, sinceMs: this.#lease.nowMs(), lastModifiedMs: undefined, dateMs: undefined });
+    this.#lease.view.accept({
+      etag: confirmed.etag,
+      record: confirmed.record,
+      sinceMs: this.#lease.nowMs(),
+      lastModifiedMs: undefined,
+      dateMs: undefined,
+    });
     if (this.isHeld()) this.#armTimer();
   }
 
@@ -200,9 +217,12 @@ export class Tenancy {
     let base: { readonly etag: string; readonly record: LeaseRecord } = this.#confirmed;
     for (let round = 0; round < 3; round++) {
       const record = this.#lease.release(base.record, fields);
-      const end = await carryOut(this.#context(), { record, base }, { until, forMs: lifetimeMs(timing), maxAttempts: 4, abortRequests: false, explainRefusal: true });
+      const end = await carryOut(
+        this.#context(),
+        { record, base },
+        { until, forMs: lifetimeMs(timing), maxAttempts: 4, abortRequests: false, explainRefusal: true },
+      );
       if (end.kind === "applied") {
-        this.#lease.counters.add("released");
         this.#lease.view.accept({ etag: end.etag, record, sinceMs: this.#lease.nowMs(), lastModifiedMs: undefined, dateMs: undefined });
         return "released";
       }
@@ -252,10 +272,10 @@ export class Tenancy {
       const what = anomaly
         ? `the wall clock moved ${Math.round(gapMs)} ms more than the monotonic clock (a suspended machine, or a clock that was set)`
         : `this process did not run for a while (stopped, or its event loop was blocked)`;
-      this.#lose(this.#lostError("frozen", `the deadline was found ${Math.round(lateMs)} ms past: ${what}`));
+      this.#end(this.#lostError("frozen", `the deadline was found ${Math.round(lateMs)} ms past: ${what}`));
     } else {
       const why = this.trouble === undefined ? "it could not be renewed" : `it could not be renewed: ${this.trouble.message}`;
-      this.#lose(this.#lostError("expired", `the deadline passed, ${why}`));
+      this.#end(this.#lostError("expired", `the deadline passed, ${why}`));
     }
   }
 
@@ -271,26 +291,29 @@ export class Tenancy {
           this.#lease.counters.add("overtakenWhileValid");
           return this.#lostError("overtaken", `${seen.record.holder} acquired it with fencing token ${seen.record.fencingToken}`);
         }
-        return this.#lostError("replaced", `its record was changed by another (${seen.record.state}, holder ${seen.record.holder}, fencing token ${seen.record.fencingToken})`);
+        return this.#lostError(
+          "replaced",
+          `its record was changed by another (${seen.record.state}, holder ${seen.record.holder}, fencing token ${seen.record.fencingToken})`,
+        );
     }
   }
 
   #lostError(reason: LossReason, detail: string, cause?: unknown): LeaseLostError {
-    return new LeaseLostError(`lease "${this.key}" (fencing token ${this.fencingToken}) was lost: ${detail}`, { key: this.key, reason, cause });
+    return new LeaseLostError(`lease "${this.key}" (fencing token ${this.fencingToken}) was lost: ${detail}`, {
+      key: this.key,
+      reason,
+      cause,
+    });
   }
 
   #endedError(reason: EndReason): LeaseEndedError {
     return new LeaseEndedError(`lease "${this.key}" (fencing token ${this.fencingToken}) ended: ${reason}`, { key: this.key, reason });
   }
 
-  #lose(error: LeaseLostError): void {
-    if (this.#over !== undefined) return;
-    this.#lease.counters.add("lost");
-    this.#end(error);
-  }
-
   #end(error: LeaseLostError | LeaseEndedError): void {
+    if (this.#over !== undefined) return;
     this.#over = error;
+    this.#lease.counters.add(error instanceof LeaseLostError ? "lost" : "released");
     this.#timer?.cancel();
     this.#loop.abort();
     // The signal first, then everybody who awaits the end (invariant I5).

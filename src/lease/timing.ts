@@ -78,10 +78,14 @@ export function deriveTiming(o: {
   const requestTimeoutMs = o.requestTimeoutMs ?? defaultRequestTimeoutMs(ttlMs, marginMs);
   const faults: string[] = [];
   if (marginMs < ttlMs / 10)
-    faults.push(`marginMs ${marginMs} is below a tenth of ttlMs ${ttlMs}: clocks that are 10 % wrong would overlap. Use at least ${Math.ceil(ttlMs / 10)}`);
+    faults.push(
+      `marginMs ${marginMs} is below a tenth of ttlMs ${ttlMs}: clocks that are 10 % wrong would overlap. Use at least ${Math.ceil(ttlMs / 10)}`,
+    );
   const room = ttlMs - renewEveryMs - marginMs;
   if (room <= 0)
-    faults.push(`marginMs ${marginMs} leaves no time between a renewal (every third of ttlMs ${ttlMs}) and the deadline. Use a marginMs below ${Math.floor((ttlMs * 2) / 3)}`);
+    faults.push(
+      `marginMs ${marginMs} leaves no time between a renewal (every third of ttlMs ${ttlMs}) and the deadline. Use a marginMs below ${Math.floor((ttlMs * 2) / 3)}`,
+    );
   else if (requestTimeoutMs >= room)
     faults.push(
       `requestTimeoutMs ${requestTimeoutMs} and marginMs ${marginMs} do not fit into ttlMs ${ttlMs}: one hung renewal would end the lease. Use a requestTimeoutMs below ${room}, or a longer ttlMs`,

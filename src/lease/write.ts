@@ -99,7 +99,11 @@ export async function carryOut(context: WriteContext, write: LogicalWrite, limit
 }
 
 /** One unconditional read: what stands there now, seen from this write. A read that fails settles nothing. */
-async function lookAfterRefusal(context: WriteContext, write: LogicalWrite, options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined }): Promise<Settlement> {
+async function lookAfterRefusal(
+  context: WriteContext,
+  write: LogicalWrite,
+  options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
+): Promise<Settlement> {
   const read = await context.store.get(context.key, { ...options, maxBytes: MAX_RECORD_BYTES });
   switch (read.kind) {
     case "found":
@@ -119,7 +123,12 @@ async function lookAfterRefusal(context: WriteContext, write: LogicalWrite, opti
 }
 
 /** Full jitter; a store that said "slow down" gets about one write a second for this key, or what it asked for (rule W5). */
-function paceOf(store: ObjectStore, attempt: number, forMs: number, result: Extract<WriteResult, { kind: "busy" | "unknown" }> | undefined): number {
+function paceOf(
+  store: ObjectStore,
+  attempt: number,
+  forMs: number,
+  result: Extract<WriteResult, { kind: "busy" | "unknown" }> | undefined,
+): number {
   const capMs = Math.min(1000, forMs / 8);
   if (result?.kind === "busy") {
     const askedMs = Math.min(result.retryAfterMs ?? 0, forMs / 4);

@@ -42,21 +42,28 @@ export function encodeRecord(key: string, record: LeaseRecord): Uint8Array {
   const { extra, ...own } = record;
   const bytes = new TextEncoder().encode(JSON.stringify({ ...extra, format: RECORD_FORMAT, ...own }));
   if (bytes.length > MAX_RECORD_BYTES)
-    throw fault(key, "damaged", `would take ${bytes.length} bytes with the fields that it already has, and ${MAX_RECORD_BYTES} is the limit`);
+    throw fault(
+      key,
+      "damaged",
+      `would take ${bytes.length} bytes with the fields that it already has, and ${MAX_RECORD_BYTES} is the limit`,
+    );
   return bytes;
 }
 
 /** @throws RecordError that names what is wrong; the object is then never overwritten. */
 export function decodeRecord(key: string, body: Uint8Array): LeaseRecord {
-  if (body.length > MAX_RECORD_BYTES)
-    throw fault(key, "foreign", `has ${body.length} bytes; a record has at most ${MAX_RECORD_BYTES}`);
+  if (body.length > MAX_RECORD_BYTES) throw fault(key, "foreign", `has ${body.length} bytes; a record has at most ${MAX_RECORD_BYTES}`);
   const object = parseObject(key, body);
   const format = object["format"];
   if (format === undefined) throw fault(key, "foreign", `is JSON without a "format" field`);
   if (typeof format !== "number" || !Number.isInteger(format) || format < 1)
     throw fault(key, "foreign", `has format ${JSON.stringify(format)}, which no version of this package writes`);
   if (format > RECORD_FORMAT)
-    throw fault(key, "newer", `has format ${format}; this version of the package knows ${RECORD_FORMAT}. Upgrade this program before it takes part here`);
+    throw fault(
+      key,
+      "newer",
+      `has format ${format}; this version of the package knows ${RECORD_FORMAT}. Upgrade this program before it takes part here`,
+    );
   try {
     return readFields(object);
   } catch (e) {

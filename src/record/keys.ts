@@ -25,14 +25,14 @@ export function leaseKey(prefix: string, space: "elections" | "locks" | "tasks",
   return `${prefix}${space}/${escapeName(name)}`;
 }
 
-/** What is wrong with a name, in words for its owner; `undefined` when nothing is. */
+/** What a name must be that this one is not; `undefined` when nothing is wrong with it. */
 export function nameFault(name: unknown): string | undefined {
-  if (typeof name !== "string") return `must be a text, not ${typeof name}`;
-  if (name === "") return "must not be empty";
+  if (typeof name !== "string") return "a text";
+  if (name === "") return "not empty";
   // eslint-disable-next-line no-control-regex -- looking for just these
-  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "must not contain control characters";
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "a text without control characters";
   if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(name))
-    return "must be well-formed Unicode (it contains half of a surrogate pair)";
+    return "well-formed Unicode (it has half of a surrogate pair)";
   return undefined;
 }
 

@@ -1,0 +1,399 @@
+import { link } from "../clock/wait.ts";
+import {
+  type AnyConsensusError,
+  ConfigError,
+  ConsensusError,
+  type HolderInfo,
+  LockHeldError,
+  NotHeldError,
+  RecordError,
+  StoreUnavailableError,
+  type WorkNotStoppedError,
+} from "../errors.ts";
+import { contend } from "../lease/contend.ts";
+import { describeHolder, holderOf } from "../lease/holder-info.ts";
+import { LeaseObject } from "../lease/lease-object.ts";
+import type { KeyView } from "../lease/observations.ts";
+import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
+import { Emitter, type Logger, type Wiring } from "../lease/wiring.ts";
+import { MAX_RECORD_BYTES } from "../record/codec.ts";
+import type { Flag, Json } from "../record/record.ts";
+import type { ObjectStore, Stats } from "../store/object-store.ts";
+import { openStore } from "../store/open-store.ts";
+import { type Handlers, Leading, type OnDone } from "./lead.ts";
+import { type LeaderChange, LeaderWatch } from "./leader-watch.ts";
+import { LeaderObserver, ObserverLoop } from "./observer.ts";
+import { checkCampaign, checkRun, checkStepDown, managerConfig, type ManagerConfig, type ManagerOptions } from "./options.ts";
+import { LeaderTerm, type Term } from "./term.ts";
+
+/** A run in the background: `manager.start(handlers)`. */
+export interface Running extends AsyncDisposable {
+  /** Settles as `run` does. */
+  readonly done: Promise<void>;
+  /** Stops the work, waits for it, frees the key. @throws WorkNotStoppedError, or what ended the run before. */
+  stop(): Promise<void>;
+}
+
+/** Green while all is well, and as a follower; red when this node leads but could not renew, or can't take part at all. */
+export type Health =
+  | { readonly ok: true; readonly role: "leader" | "follower" | "idle"; readonly lastContactMs: number | undefined }
+  | {
+      readonly ok: false;
+      readonly role: "leader" | "follower";
+      readonly lastContactMs: number | undefined;
+      readonly error: AnyConsensusError;
+    };
+
+/**
+ * One election, seen from one node. Guarantee: while clock *rates* are wrong by at most 10 %, at most one node believes that it leads, and
+ * fencing tokens grow with every election. Assumption: the store keeps its conditions, which is probed. Not promised: that nothing happens
+ * between a check and its effect; hand the fencing token to whatever you write to.
+ */
+export class Manager<M extends Json = Json> {
+  readonly #config: ManagerConfig;
+  readonly #store: ObjectStore;
+  readonly #lease: LeaseObject;
+  readonly #emitter: Emitter;
+  readonly #logger: Logger | undefined;
+  readonly #watch = new LeaderWatch<M>();
+  readonly #observers: ObserverLoop;
+  readonly #parseMetadata: ((value: unknown) => M) | undefined;
+  #term: LeaderTerm | undefined;
+  #leading: Leading<M> | undefined;
+  /** A run or a campaign is under way: it does the looking. */
+  #contending = false;
+  #busy: "run" | "campaign" | undefined;
+  #cooldownUntilMs = 0;
+  #campaignSinceMs = 0;
+  #lastContactAtMs: number | undefined;
+  #trouble: AnyConsensusError | undefined;
+
+  /** @throws ConfigError with every fault of the options at once. */
+  constructor(options: Wiring & ManagerOptions<M>) {
+    this.#config = managerConfig(options);
+    this.#store = openStore(options.store);
+    this.#emitter = new Emitter(options);
+    this.#logger = options.logger;
+    this.#parseMetadata = options.parseMetadata;
+    const { key, node, timing, pollMs, takeover, metadata } = this.#config;
+    this.#lease = new LeaseObject({ store: this.#store, key, node, timing, pollMs, takeover, metadata });
+    this.#observers = new ObserverLoop({
+      clock: this.#store.clock,
+      pollMs,
+      look: (signal) => this.#readLeader(signal, true),
+      isFollowed: () => this.#contending || this.current !== undefined,
+    });
+  }
+
+  /**
+   * Campaigns, leads, and campaigns again after a loss, until `signal` aborts; then it stops the work, frees the key, and returns.
+   * @throws ConfigError when it already runs; StoreUnsafeError, StoreAccessError; WorkNotStoppedError. An outage it outlives.
+   */
+  async run(
+    handlers: Handlers<M>,
+    options?: { readonly signal?: AbortSignal | undefined; readonly onDone?: OnDone | undefined },
+  ): Promise<void> {
+    checkRun(handlers, options);
+    this.#enter("run", "Manager.run");
+    const stop = new AbortController();
+    const unlink = link(options?.signal, stop);
+    const unlisten = this.#listen(handlers);
+    try {
+      while (!stop.signal.aborted) {
+        const tenancy = await this.#campaign(stop.signal, undefined, (error) => this.#takeNote(error)).catch((e: unknown) => {
+          if (stop.signal.aborted && e === stop.signal.reason) return undefined;
+          throw e;
+        });
+        if (tenancy === undefined) return;
+        if ((await this.#lead(tenancy, handlers, options?.onDone ?? "keep", stop.signal)) === "stop") return;
+      }
+    } catch (e) {
+      if (ConsensusError.is(e)) this.#trouble = e;
+      throw e;
+    } finally {
+      unlisten();
+      unlink();
+      this.#busy = undefined;
+    }
+  }
+
+  /** `run` for frameworks: returns at once. Nobody needs to await `done`; an error that ends it is in `health()`, the log, and `stop()`. */
+  start(handlers: Handlers<M>, options?: { readonly onDone?: OnDone | undefined }): Running {
+    const controller = new AbortController();
+    const done = this.run(handlers, { ...options, signal: controller.signal });
+    done.catch((e: unknown) => this.#logger?.error({ err: e }, "the election's run ended"));
+    const stop = (): Promise<void> => {
+      controller.abort();
+      return done;
+    };
+    return {
+      done,
+      stop,
+      [Symbol.asyncDispose]: async () => {
+        await stop().catch(() => {});
+      },
+    };
+  }
+
+  /**
+   * Waits until this node is elected. The term is renewed until it is released, lost, or the process ends.
+   * @throws LockHeldError (or what hindered) when `waitMs` passes; the reason of `signal`; RecordError, StoreUnsafeError, StoreAccessError.
+   */
+  async campaign(options?: { readonly signal?: AbortSignal | undefined; readonly waitMs?: number | undefined }): Promise<Term> {
+    checkCampaign(options);
+    this.#enter("campaign", "Manager.campaign");
+    let hindrance: StoreUnavailableError | undefined;
+    const stop = new AbortController();
+    const unlink = link(options?.signal, stop);
+    try {
+      const untilMs = options?.waitMs === undefined ? undefined : this.#lease.nowMs() + options.waitMs;
+      const tenancy = await this.#campaign(stop.signal, untilMs, (error) => {
+        this.#takeNote(error);
+        if (error instanceof RecordError) throw error;
+        hindrance = error;
+      });
+      if (tenancy === undefined) throw this.#refusal(options?.waitMs ?? 0, hindrance);
+      return this.#install(tenancy);
+    } finally {
+      unlink();
+      this.#busy = undefined;
+    }
+  }
+
+  /** The term that this node holds, by both clocks, now. */
+  get current(): Term | undefined {
+    return this.#term?.isHeld() === true ? this.#term : undefined;
+  }
+
+  isLeader(): boolean {
+    return this.current !== undefined;
+  }
+
+  /** The leader as last seen, without a request. */
+  get lastLeader(): HolderInfo<M> | undefined {
+    return this.#watch.last;
+  }
+
+  /** The leader, by one GET. Never writes, never probes. @throws RecordError, StoreUnavailableError, StoreAccessError, the reason of `signal`. */
+  async leader(options?: { readonly signal?: AbortSignal | undefined }): Promise<HolderInfo<M> | undefined> {
+    await this.#readLeader(options?.signal, false);
+    return this.#watch.last;
+  }
+
+  /** The present leader first, then each change; the newest wins. Ends by `break`, or rejects with the reason of `signal`. */
+  observe(options?: { readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<LeaderChange<M>> {
+    const followed = this.#watch.known && (this.#contending || this.current !== undefined);
+    return new LeaderObserver(this.#watch, this.#observers, options?.signal, followed);
+  }
+
+  /**
+   * Gives leadership back: the work is told to stop, and when it has, the key is freed. This node stays out for `cooldownMs`; with `to`, the
+   * node of that name may take it at once, and the others only a poll and two seconds later (rule C7).
+   * @throws NotHeldError when this node does not lead; WorkNotStoppedError when the work does not stop (it leads on until it does).
+   */
+  async stepDown(options?: { readonly cooldownMs?: number | undefined; readonly to?: string | undefined }): Promise<void> {
+    checkStepDown(options);
+    const term = this.#term;
+    if (term?.isHeld() !== true)
+      throw new NotHeldError(`Manager.stepDown: "${this.#config.name}" is not led by this node (${this.#config.node})`, {
+        key: this.#config.key,
+      });
+    const { to } = options ?? {};
+    const fields = to === undefined ? {} : { reservedFor: to, reserveMs: this.#config.pollMs + 2000 };
+    const leading = this.#leading;
+    if (leading?.term === term) {
+      await new Promise<void>((resolve, reject) => {
+        const settled = (e?: WorkNotStoppedError): void => (e === undefined ? resolve() : reject(e));
+        leading.ask({ reason: "stepped-down", fields, cooldownMs: options?.cooldownMs, settled });
+      });
+      return;
+    }
+    this.#coolDown(options?.cooldownMs);
+    await term.giveBack("stepped-down", fields);
+  }
+
+  /** No request. For a liveness probe of whatever runs this. */
+  health(): Health {
+    const tenancy = this.current === undefined ? undefined : this.#term?.tenancy;
+    const lastContactMs =
+      tenancy?.unconfirmedForMs ?? (this.#lastContactAtMs === undefined ? undefined : this.#lease.nowMs() - this.#lastContactAtMs);
+    if (tenancy !== undefined) {
+      // One failed attempt is no illness: the next renewal's time must have passed, too.
+      const { trouble, unconfirmedForMs } = tenancy;
+      const ill = trouble !== undefined && unconfirmedForMs > 1.5 * this.#config.timing.renewEveryMs;
+      return ill ? { ok: false, role: "leader", lastContactMs, error: trouble } : { ok: true, role: "leader", lastContactMs };
+    }
+    if (this.#trouble !== undefined && !(this.#trouble instanceof StoreUnavailableError))
+      return { ok: false, role: "follower", lastContactMs, error: this.#trouble };
+    return { ok: true, role: this.#contending ? "follower" : "idle", lastContactMs };
+  }
+
+  /** Counters since this manager was made; see `LEASE_COUNTERS`. Requests by kind are in `store.stats()`. */
+  stats(): Stats {
+    return this.#lease.counters.snapshot();
+  }
+
+  #enter(what: "run" | "campaign", call: string): void {
+    const fault =
+      this.#busy !== undefined
+        ? `this manager is in a ${this.#busy} already; wait for it to end, or make another Manager (they exclude each other like strangers)`
+        : this.current !== undefined
+          ? `this manager already leads (fencing token ${this.current.fencingToken}); release that term first`
+          : undefined;
+    if (fault !== undefined) throw new ConfigError(call, [fault]);
+    this.#busy = what;
+    this.#trouble = undefined;
+  }
+
+  async #campaign(
+    signal: AbortSignal,
+    untilMs: number | undefined,
+    onTrouble: (e: StoreUnavailableError | RecordError) => void,
+  ): Promise<Tenancy | undefined> {
+    this.#contending = true;
+    this.#campaignSinceMs = this.#lease.nowMs();
+    try {
+      return await contend(this.#lease, {
+        signal,
+        untilMs,
+        notBeforeMs: this.#cooldownUntilMs,
+        hooks: this.#hooks,
+        onTrouble,
+        onLook: (view) => this.#look(view),
+      });
+    } finally {
+      this.#contending = false;
+    }
+  }
+
+  async #lead(tenancy: Tenancy, handlers: Handlers<M>, onDone: OnDone, stop: AbortSignal): Promise<"again" | "stop"> {
+    const { drainMs } = this.#config;
+    const term = this.#install(tenancy);
+    const leading = new Leading<M>(term, handlers, { clock: this.#store.clock, emitter: this.#emitter, drainMs });
+    this.#leading = leading;
+    const onStop = (): void => leading.ask({ reason: "stopped", settled() {} });
+    if (stop.aborted) onStop();
+    else stop.addEventListener("abort", onStop, { once: true });
+    try {
+      const end = await leading.run(onDone);
+      if (end.gaveWay && end.next === "again") this.#coolDown(end.cooldownMs);
+      return end.next;
+    } finally {
+      stop.removeEventListener("abort", onStop);
+      this.#leading = undefined;
+    }
+  }
+
+  #install(tenancy: Tenancy): LeaderTerm {
+    const { name, node, key } = this.#config;
+    const term = new LeaderTerm(name, node, tenancy, this.#emitter);
+    this.#term = term;
+    this.#trouble = undefined;
+    this.#emitter.emit({
+      type: "acquired",
+      lease: { key, fencingToken: term.fencingToken },
+      waitedMs: this.#lease.nowMs() - this.#campaignSinceMs,
+    });
+    void tenancy.ended.then(() => this.#publishEnd());
+    this.#publish(describeHolder(key, tenancy.record, tenancy.remainingMs, this.#parse));
+    return term;
+  }
+
+  readonly #hooks: TenancyHooks = {
+    renewalFailed: (error, remainingMs) => {
+      const { key } = this.#config;
+      this.#emitter.emit({ type: "renewal-failed", lease: { key, fencingToken: this.#term?.fencingToken ?? 0 }, remainingMs, error });
+    },
+    flagged: (flag: Flag) => {
+      if (flag.kind === "asked") return;
+      this.stepDown({ to: flag.to }).catch((e: unknown) =>
+        this.#logger?.error({ err: e, flag: flag.kind }, "an operator's request to step down failed"),
+      );
+    },
+  };
+
+  #look(view: KeyView): void {
+    this.#lastContactAtMs = this.#lease.nowMs();
+    this.#trouble = undefined;
+    this.#publish(holderOf(this.#config.key, view.current, this.#lease.nowMs(), this.#parse));
+  }
+
+  #takeNote(error: StoreUnavailableError | RecordError): void {
+    if (this.#trouble?.message !== error.message)
+      this.#logger?.warn({ code: error.code }, `can't take part in "${this.#config.name}": ${error.message}`);
+    this.#trouble = error;
+  }
+
+  #publish(leader: HolderInfo<M> | undefined): void {
+    if (this.#watch.publish(leader)) this.#emitter.emit({ type: "leader", name: this.#config.name, leader });
+  }
+
+  /** A term of ours is over: whoever leads, it is not the holder that our own last record names. No request. */
+  #publishEnd(): void {
+    if (this.#watch.last?.fencingToken === this.#term?.fencingToken) this.#publish(undefined);
+  }
+
+  async #readLeader(signal: AbortSignal | undefined, transientIsFine: boolean): Promise<void> {
+    signal?.throwIfAborted();
+    const { view } = this.#lease;
+    const { key, timing } = this.#config;
+    const read = await this.#store.get(key, {
+      ifNoneMatch: view.current?.etag,
+      maxBytes: MAX_RECORD_BYTES,
+      timeoutMs: timing.requestTimeoutMs,
+      signal,
+    });
+    signal?.throwIfAborted();
+    if (read.kind === "denied") throw read.error;
+    if (read.kind === "unavailable") {
+      if (transientIsFine) return;
+      throw read.error;
+    }
+    const noted = view.note(read, this.#lease.nowMs());
+    if (noted instanceof RecordError) throw noted;
+    this.#look(view);
+  }
+
+  #listen(handlers: Handlers<M>): () => void {
+    if (handlers.onLeaderChange === undefined) return () => {};
+    let scheduled = false;
+    const tell = (): void => {
+      scheduled = false;
+      try {
+        handlers.onLeaderChange?.({ leader: this.#watch.last });
+      } catch (error) {
+        this.#emitter.emit({ type: "callback-failed", name: "onLeaderChange", error });
+      }
+    };
+    return this.#watch.listen(() => {
+      if (scheduled) return;
+      scheduled = true;
+      queueMicrotask(tell);
+    });
+  }
+
+  #coolDown(ms: number | undefined): void {
+    this.#cooldownUntilMs = this.#lease.nowMs() + (ms ?? this.#config.cooldownMs);
+  }
+
+  #refusal(waitMs: number, hindrance: StoreUnavailableError | undefined): ConsensusError {
+    const seen = this.#lease.view.current;
+    if (seen?.record.state === "held") {
+      const holder = describeHolder(this.#config.key, seen.record, undefined, this.#parse);
+      const message = `"${this.#config.name}" is led by ${holder.holder} since ${seen.record.acquiredAt} (fencing token ${holder.fencingToken}); waited ${waitMs} ms`;
+      return new LockHeldError(message, { key: this.#config.key, holders: [holder], retryAfterMs: this.#config.pollMs });
+    }
+    return hindrance ?? new StoreUnavailableError(`"${this.#config.name}" could not be acquired within ${waitMs} ms`);
+  }
+
+  readonly #parse = (value: Json | undefined): M | undefined => {
+    if (value === undefined) return undefined;
+    if (this.#parseMetadata === undefined) return value as M;
+    try {
+      return this.#parseMetadata(value);
+    } catch (error) {
+      this.#emitter.emit({ type: "callback-failed", name: "parseMetadata", error });
+      return undefined;
+    }
+  };
+}

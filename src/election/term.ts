@@ -1,0 +1,99 @@
+import { type EndReason, LeaseLostError } from "../errors.ts";
+import type { LeaseSignal } from "../lease/lease-signal.ts";
+import type { ReleaseFields } from "../lease/lease-object.ts";
+import type { ReleaseOutcome, Tenancy } from "../lease/tenancy.ts";
+import type { Emitter, Fence } from "../lease/wiring.ts";
+
+/** Whatever is held: a term of leadership, a lock, a task's run. */
+export interface Lease extends Fence {
+  /** Aborts once, with a typed reason: lost, or asked to end. */
+  readonly signal: LeaseSignal;
+  /** The node name that holds it: this one's. */
+  readonly holder: string;
+  /** Milliseconds until this process stops believing if nothing is renewed; 0 when it is not held. */
+  readonly remainingMs: number;
+  readonly heldForMs: number;
+  /** Synchronous look at both clocks, before each protected action. @throws LeaseLostError, LeaseEndedError. */
+  assertHeld(): void;
+  isHeld(): boolean;
+  /** One GET: does the store still say so? It extends nothing. @throws LeaseLostError, LeaseEndedError, StoreUnavailableError, StoreAccessError. */
+  verify(o?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
+}
+
+export interface Held extends Lease, AsyncDisposable {
+  /** Gives it back with one PUT. Never rejects. */
+  release(): Promise<ReleaseOutcome>;
+}
+
+/** One time of leadership, from election to demotion. */
+export interface Term extends Held {
+  /** The election's name. */
+  readonly name: string;
+}
+
+/** The user's face of a tenancy. Belief and renewal live in `Tenancy`; this adds names, events, and the way to give it back. */
+export class LeaderTerm implements Term {
+  readonly name: string;
+  readonly holder: string;
+  readonly tenancy: Tenancy;
+  readonly #emitter: Emitter;
+
+  constructor(name: string, holder: string, tenancy: Tenancy, emitter: Emitter) {
+    this.name = name;
+    this.holder = holder;
+    this.tenancy = tenancy;
+    this.#emitter = emitter;
+    void tenancy.ended.then((error) => {
+      if (error instanceof LeaseLostError) emitter.emit({ type: "lost", lease: { key: this.key, fencingToken: this.fencingToken }, error });
+    });
+  }
+
+  get key(): string {
+    return this.tenancy.key;
+  }
+
+  get fencingToken(): number {
+    return this.tenancy.fencingToken;
+  }
+
+  get signal(): LeaseSignal {
+    return this.tenancy.signal;
+  }
+
+  get remainingMs(): number {
+    return this.tenancy.remainingMs;
+  }
+
+  get heldForMs(): number {
+    return this.tenancy.heldForMs;
+  }
+
+  isHeld(): boolean {
+    return this.tenancy.isHeld();
+  }
+
+  assertHeld(): void {
+    this.tenancy.assertHeld();
+  }
+
+  verify(o?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+    return this.tenancy.verify(o?.signal);
+  }
+
+  release(): Promise<ReleaseOutcome> {
+    return this.giveBack("released");
+  }
+
+  /** The release with everything that only the manager may ask for. */
+  async giveBack(reason: EndReason, fields?: ReleaseFields): Promise<ReleaseOutcome> {
+    const outcome = await this.tenancy.release(reason, fields);
+    // Every "acquired" is followed by exactly one "lost" or "released".
+    if (outcome !== "already-released" && !this.tenancy.lost)
+      this.#emitter.emit({ type: "released", lease: { key: this.key, fencingToken: this.fencingToken }, outcome });
+    return outcome;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}

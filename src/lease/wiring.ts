@@ -1,0 +1,116 @@
+/** What every face of a lease (election, lock, task) takes from its user, and what it tells back. */
+import { type AnyConsensusError, type HolderInfo, type LeaseLostError, messageOf } from "../errors.ts";
+import type { Store } from "../store/object-store.ts";
+import type { ReleaseOutcome } from "./tenancy.ts";
+
+/** Any structured logger: pino and its like fit as they are. */
+export interface Logger {
+  debug(o: object, m?: string): void;
+  info(o: object, m?: string): void;
+  warn(o: object, m?: string): void;
+  error(o: object, m?: string): void;
+}
+
+/** What fences: the number of one acquisition of one key. Tokens of two keys can't be compared. */
+export interface Fence {
+  readonly key: string;
+  readonly fencingToken: number;
+}
+
+export type ConsensusEvent =
+  | { readonly type: "acquired"; readonly lease: Fence; readonly waitedMs: number }
+  | { readonly type: "lost"; readonly lease: Fence; readonly error: LeaseLostError }
+  | { readonly type: "released"; readonly lease: Fence; readonly outcome: ReleaseOutcome; readonly error?: AnyConsensusError | undefined }
+  | { readonly type: "renewal-failed"; readonly lease: Fence; readonly remainingMs: number; readonly error: AnyConsensusError }
+  | { readonly type: "callback-failed"; readonly name: string; readonly error: unknown }
+  | { readonly type: "leader"; readonly name: string; readonly leader: HolderInfo | undefined };
+
+export interface Wiring {
+  /** A store, or its URL (`s3://bucket/prefix?endpoint=…`). One URL is one store in a process. */
+  readonly store: Store | string;
+  /** This node's name, for people and for `stepDown({ to })`. It decides nothing else. Default: `host:pid`. At most 256 bytes. */
+  readonly node?: string | undefined;
+  readonly logger?: Logger | undefined;
+  /** Hears of every event. What it throws changes nothing. It is called outside of all loops, in order. */
+  readonly onEvent?: ((e: ConsensusEvent) => void) | undefined;
+}
+
+const QUEUE_LIMIT = 1000;
+
+/**
+ * Calls the user's `onEvent` and logger, in order, never from inside a renewal loop (rule H6). A queue that nobody drains (a blocked event
+ * loop) is bounded: the oldest events go first, and the log says how many.
+ */
+export class Emitter {
+  readonly #onEvent: ((e: ConsensusEvent) => void) | undefined;
+  readonly #logger: Logger | undefined;
+  readonly #queue: ConsensusEvent[] = [];
+  #dropped = 0;
+  #scheduled = false;
+
+  constructor(wiring: Pick<Wiring, "onEvent" | "logger">) {
+    this.#onEvent = wiring.onEvent;
+    this.#logger = wiring.logger;
+  }
+
+  emit(event: ConsensusEvent): void {
+    if (this.#onEvent === undefined && this.#logger === undefined) return;
+    this.#queue.push(event);
+    if (this.#queue.length > QUEUE_LIMIT) {
+      this.#queue.shift();
+      this.#dropped += 1;
+    }
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => this.#drain());
+  }
+
+  #drain(): void {
+    this.#scheduled = false;
+    if (this.#dropped > 0)
+      guarded(() => this.#logger?.warn({ dropped: this.#dropped }, "events were dropped: they came faster than they were handled"));
+    this.#dropped = 0;
+    for (const event of this.#queue.splice(0)) {
+      guarded(() => this.#onEvent?.(event));
+      guarded(() => this.#log(event));
+    }
+  }
+
+  #log(event: ConsensusEvent): void {
+    const logger = this.#logger;
+    if (logger === undefined) return;
+    switch (event.type) {
+      case "acquired":
+        return logger.info({ ...event.lease, waitedMs: event.waitedMs }, "lease acquired");
+      case "lost":
+        return logger.error({ ...event.lease, reason: event.error.reason }, event.error.message);
+      case "released":
+        return logger.info({ ...event.lease, outcome: event.outcome }, `lease ended: ${event.outcome}`);
+      case "renewal-failed":
+        return logger.warn(
+          { ...event.lease, remainingMs: event.remainingMs, code: event.error.code },
+          `renewal failed: ${event.error.message}`,
+        );
+      case "callback-failed":
+        return logger.error({ callback: event.name, err: event.error }, `${event.name} threw: ${messageOf(event.error)}`);
+      case "leader":
+        return logger.info({ name: event.name, leader: event.leader?.holder, fencingToken: event.leader?.fencingToken }, "leader changed");
+    }
+  }
+}
+
+function guarded(fn: () => void): void {
+  try {
+    fn();
+  } catch {
+    // What an observer throws changes nothing; there is nobody left to tell.
+  }
+}
+
+/** `host:pid` where the runtime knows them. */
+export function defaultNode(): string {
+  const process = (globalThis as { process?: { pid?: number; getBuiltinModule?: (id: string) => { hostname?: () => string } | undefined } })
+    .process;
+  const host = process?.getBuiltinModule?.("node:os")?.hostname?.() ?? "localhost";
+  return `${host}:${process?.pid ?? 0}`;
+}
