@@ -1,0 +1,359 @@
+/** Amazon S3 and what speaks its language, as an `ObjectStore`. */
+import pRetry from "p-retry";
+import type { Clock, Random } from "../clock/clock.ts";
+import { systemClock, systemRandom } from "../clock/system.ts";
+import { link } from "../clock/wait.ts";
+import { ConfigError, StoreUnavailableError } from "../errors.ts";
+import { anInteger, show } from "../options.ts";
+import { checkEtag, checkKey } from "./keys.ts";
+import type {
+  Denied,
+  ListResult,
+  ObjectStore,
+  ReadResult,
+  RequestOptions,
+  Stats,
+  StoreVerdict,
+  Unavailable,
+  WriteResult,
+} from "./object-store.ts";
+import type { ProbePort } from "./probe.ts";
+import type { About } from "./s3-advice.ts";
+import { accessError, EXPIRED, failureOf, readResultOf, readTrouble, RequestTimeoutError, writeResultOf } from "./s3-classify.ts";
+import type { S3Settings } from "./s3-options.ts";
+import { connect, type Wire, type WireAnswer, type WireRequest } from "./s3-wire.ts";
+import { proveSafe } from "./safety.ts";
+import { SharedFlight } from "./shared-flight.ts";
+import { DEFAULT_SKEW_MS } from "./store-times.ts";
+import type { Place } from "./verdict.ts";
+
+const READ_RETRIES = 2;
+const READ_RETRY_MIN_MS = 50;
+const READ_RETRY_MAX_MS = 500;
+/** What a read transfers at most where the caller names no limit. */
+const DEFAULT_MAX_BYTES = 67_108_864;
+const timeoutCheck = anInteger("milliseconds", 1, 30_000);
+
+type Outcome = { readonly answer: WireAnswer; readonly sentMs: number } | { readonly failure: Denied | ReturnType<typeof failureOf> };
+
+export class S3Store implements ObjectStore {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The time limit of a request that names none, in milliseconds. */
+  readonly requestTimeoutMs: number;
+  readonly #settings: S3Settings;
+  readonly #safety: SharedFlight<StoreVerdict>;
+  readonly #counts = {
+    get: 0,
+    getNotModified: 0,
+    put: 0,
+    list: 0,
+    delete: 0,
+    retries: 0,
+    applied: 0,
+    refused: 0,
+    busy: 0,
+    unknown: 0,
+    unavailable: 0,
+    denied: 0,
+  };
+  #wire: Promise<Wire> | undefined;
+  #unquoted: boolean;
+  #everAnswered = false;
+  #renewing: Promise<void> | undefined;
+  #renewedAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(settings: S3Settings, clock: Clock = systemClock, random: Random = systemRandom) {
+    this.#settings = settings;
+    this.url = settings.url;
+    this.clock = clock;
+    this.random = random;
+    this.requestTimeoutMs = settings.requestTimeoutMs;
+    this.#unquoted = settings.etagQuoting === "unquoted";
+    this.#safety = new SharedFlight((signal) => this.#proveSafe(signal));
+  }
+
+  stats(): Stats {
+    return { ...this.#counts };
+  }
+
+  async prepare(): Promise<void> {
+    try {
+      const wire = await this.#connected();
+      wire.dropStaleSockets();
+      // Static credentials take a microtask; a slow metadata service must not eat the request's time (rule H1 counts from the send).
+      await this.#limited({}, "the credentials were not there", () => wire.resolveCredentials(false));
+    } catch {
+      // The request itself tells what is wrong.
+    }
+  }
+
+  async ensureSafe(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<StoreVerdict> {
+    return await this.#safety.join(options.signal);
+  }
+
+  async get(
+    key: string,
+    options: RequestOptions & { readonly ifNoneMatch?: string | undefined; readonly maxBytes?: number | undefined } = {},
+  ): Promise<ReadResult> {
+    this.#check(key, options);
+    if (options.ifNoneMatch !== undefined) checkEtag(this.url, options.ifNoneMatch);
+    const request: WireRequest = {
+      op: "get",
+      key: this.#settings.prefix + key,
+      ifNoneMatch: options.ifNoneMatch === undefined ? undefined : this.#spelled(options.ifNoneMatch),
+      maxBytes: options.maxBytes ?? DEFAULT_MAX_BYTES,
+    };
+    const result = await this.#read(request, options, readResultOf);
+    if (result.kind === "not-modified") this.#counts.getNotModified++;
+    return this.#counted(result);
+  }
+
+  async create(key: string, body: Uint8Array, options: RequestOptions = {}): Promise<WriteResult> {
+    this.#check(key, options, body);
+    return await this.#write({ op: "put", key: this.#settings.prefix + key, ifNoneMatch: "*", body }, options);
+  }
+
+  async replace(key: string, etag: string, body: Uint8Array, options: RequestOptions = {}): Promise<WriteResult> {
+    this.#check(key, options, body);
+    checkEtag(this.url, etag);
+    return await this.#write({ op: "put", key: this.#settings.prefix + key, ifMatch: this.#spelled(etag), body }, options);
+  }
+
+  async list(
+    prefix: string,
+    options: RequestOptions & { readonly after?: string | undefined; readonly limit?: number | undefined } = {},
+  ): Promise<ListResult> {
+    this.#checkTimeout(options);
+    const base = this.#settings.prefix;
+    const limit = Math.min(Math.max(1, options.limit ?? 1000), 1000);
+    const after = options.after === undefined ? undefined : base + options.after;
+    const request: WireRequest = { op: "list", key: base + prefix, after, limit };
+    return this.#counted(
+      await this.#read(request, options, (answer, about): ListResult => {
+        if (answer.status < 200 || answer.status >= 300) return readTrouble(answer, about);
+        const objects = answer.listing?.objects ?? [];
+        const entries = objects.filter((o) => o.key.startsWith(base)).map((o) => ({ ...o, key: o.key.slice(base.length) }));
+        const next = answer.listing?.truncated === true ? entries.at(-1)?.key : undefined;
+        return { kind: "page", entries, next, dateMs: undefined };
+      }),
+    );
+  }
+
+  async remove(key: string, options: RequestOptions = {}): Promise<"removed" | Unavailable | Denied> {
+    this.#check(key, options);
+    const result = await this.#read(
+      { op: "delete", key: this.#settings.prefix + key },
+      options,
+      (answer, about): { readonly kind: "removed" } | Unavailable | Denied => {
+        const gone = (answer.status >= 200 && answer.status < 300) || (answer.status === 404 && answer.code !== "NoSuchBucket");
+        return gone ? { kind: "removed" } : readTrouble(answer, about);
+      },
+    );
+    return result.kind === "removed" ? "removed" : this.#counted(result);
+  }
+
+  /** One attempt, whatever comes of it (rule W2). */
+  async #write(request: WireRequest, options: RequestOptions): Promise<WriteResult> {
+    const outcome = await this.#attempt(request, options);
+    const about = this.#about(request);
+    let result: WriteResult;
+    if ("answer" in outcome)
+      result = this.#expired(outcome, about) ?? writeResultOf(outcome.answer, about, request.ifMatch === undefined ? "create" : "replace");
+    else if (outcome.failure.kind === "denied") result = outcome.failure;
+    else if (outcome.failure.neverSent) result = { kind: "busy", certain: true, retryAfterMs: undefined, error: outcome.failure.error };
+    else result = { kind: "unknown", error: outcome.failure.error };
+    this.#counts[result.kind]++;
+    return result;
+  }
+
+  /** Up to three attempts inside one time limit: reading again is harmless, and a blip should not cost a poll. */
+  async #read<R extends { readonly kind: string }>(
+    request: WireRequest,
+    options: RequestOptions,
+    resultOf: (answer: WireAnswer, about: About) => R | Unavailable | Denied,
+  ): Promise<R | Unavailable | Denied> {
+    const about = this.#about(request);
+    const startMs = this.clock.monotonicMs();
+    const limitMs = options.timeoutMs ?? this.requestTimeoutMs;
+    const leftMs = (): number => limitMs - (this.clock.monotonicMs() - startMs);
+    let last: R | Unavailable | Denied | undefined;
+    const once = async (attempt: number): Promise<R | Unavailable | Denied> => {
+      if (attempt > 1) this.#counts.retries++;
+      const outcome = await this.#attempt(request, { signal: options.signal, timeoutMs: Math.max(1, Math.ceil(leftMs())) });
+      if ("answer" in outcome) last = this.#expired(outcome, about) ?? resultOf(outcome.answer, about);
+      else last = outcome.failure.kind === "denied" ? outcome.failure : { kind: "unavailable", error: outcome.failure.error };
+      if (last.kind === "unavailable") throw (last as Unavailable).error;
+      return last;
+    };
+    try {
+      return await pRetry(once, {
+        retries: READ_RETRIES,
+        minTimeout: READ_RETRY_MIN_MS,
+        maxTimeout: READ_RETRY_MAX_MS,
+        randomize: true,
+        shouldRetry: () => options.signal?.aborted !== true && leftMs() > 2 * READ_RETRY_MAX_MS,
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      });
+    } catch (error) {
+      if (last !== undefined) return last;
+      return {
+        kind: "unavailable",
+        error: new StoreUnavailableError(`the ${request.op} of ${JSON.stringify(about.key)} was aborted`, { cause: error }),
+      };
+    }
+  }
+
+  async #attempt(request: WireRequest, options: RequestOptions): Promise<Outcome> {
+    try {
+      const wire = await this.#connected();
+      wire.dropStaleSockets();
+      this.#counts[request.op]++;
+      const limitMs = options.timeoutMs ?? this.requestTimeoutMs;
+      const sentMs = this.clock.monotonicMs();
+      const answer = await this.#limited(options, `no answer within ${limitMs} ms`, (signal) => wire.send(request, signal, limitMs));
+      this.#everAnswered = true;
+      return { answer, sentMs };
+    } catch (error) {
+      const failure = failureOf(error, this.#about(request));
+      return { failure: failure.kind === "denied" ? this.#mendable(failure) : await this.#believed(failure) };
+    }
+  }
+
+  /** Credentials that were there before may come back: a metadata service has its bad minutes, and a holder has its deadline. */
+  #mendable(failure: Denied): ReturnType<typeof failureOf> {
+    if (!this.#everAnswered || failure.error.code !== "STORE_ACCESS") return failure;
+    return { kind: "failed", neverSent: true, error: new StoreUnavailableError(failure.error.message, { cause: failure.error }) };
+  }
+
+  /** What a user's own transport calls "never connected" may have been its second attempt. */
+  async #believed<F extends ReturnType<typeof failureOf>>(
+    failure: F,
+  ): Promise<F | { readonly kind: "failed"; readonly neverSent: boolean; readonly error: StoreUnavailableError }> {
+    if (failure.kind !== "failed" || !failure.neverSent || (await this.#connected()).ownClient) return failure;
+    return { ...failure, neverSent: false };
+  }
+
+  /** Runs `fn` under the limit and the caller's signal. The timer is the clock's, so that virtual time ends requests too. */
+  async #limited<T>(options: RequestOptions, late: string, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    const unlink = link(options.signal, controller);
+    const timer = this.clock.setTimer(options.timeoutMs ?? this.requestTimeoutMs, () => controller.abort(new RequestTimeoutError(late)));
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        const onAbort = (): void => reject(controller.signal.reason as Error);
+        if (controller.signal.aborted) return onAbort();
+        controller.signal.addEventListener("abort", onAbort, { once: true });
+        fn(controller.signal).then(resolve, reject);
+      });
+    } finally {
+      timer.cancel();
+      unlink();
+    }
+  }
+
+  /** A session token that ran out is renewed; only a request sent after that and answered the same shows that no newer one is to be had. */
+  #expired(outcome: { readonly answer: WireAnswer; readonly sentMs: number }, about: About): Denied | undefined {
+    if (!EXPIRED.has(outcome.answer.code ?? "")) {
+      this.#renewedAtMs = Number.POSITIVE_INFINITY;
+      return undefined;
+    }
+    if (outcome.sentMs >= this.#renewedAtMs) return { kind: "denied", error: accessError(outcome.answer, about) };
+    this.#renewing ??= this.#renewCredentials();
+    return undefined;
+  }
+
+  async #renewCredentials(): Promise<void> {
+    try {
+      const wire = await this.#connected();
+      await this.#limited({}, "no new credentials", () => wire.resolveCredentials(true));
+    } catch {
+      // The next request tells.
+    }
+    this.#renewing = undefined;
+    this.#renewedAtMs = this.clock.monotonicMs();
+  }
+
+  async #proveSafe(signal: AbortSignal): Promise<StoreVerdict> {
+    const { etagQuoting, probe } = this.#settings;
+    if (!probe) return { storeTime: false, skewMs: DEFAULT_SKEW_MS, remarks: ["not probed (probe: false)"] };
+    const findings = await proveSafe(this.#port(), {
+      place: await this.place(),
+      by: processName(),
+      quoting: etagQuoting === "auto" ? undefined : etagQuoting,
+      signal,
+    });
+    if (etagQuoting === "auto") this.#unquoted = findings.quoting === "unquoted";
+    return { storeTime: findings.storeTime, skewMs: findings.skewMs, remarks: findings.remarks };
+  }
+
+  /** What a verdict is about. */
+  async place(): Promise<Place> {
+    const endpoint = await this.#connected().then(
+      (wire) => wire.endpoint,
+      () => "unknown",
+    );
+    return { endpoint, bucket: this.#settings.bucket, prefix: this.#settings.prefix };
+  }
+
+  #port(): ProbePort {
+    return {
+      url: this.url,
+      clock: this.clock,
+      random: this.random,
+      get: (key, options) => this.get(key, options),
+      create: (key, body, options) => this.create(key, body, options),
+      replace: (key, etag, body, options) => this.replace(key, etag, body, options),
+      remove: (key, options) => this.remove(key, options),
+      useUnquotedEtags: () => this.useUnquotedEtags(),
+    };
+  }
+
+  /** Sends ETags without their quotes from now on, unless the user decided the matter. The probe calls it. */
+  useUnquotedEtags(): boolean {
+    if (this.#settings.etagQuoting !== "auto") return false;
+    this.#unquoted = true;
+    return true;
+  }
+
+  #connected(): Promise<Wire> {
+    this.#wire ??= connect(this.#settings, this.clock).catch((error: unknown) => {
+      this.#wire = undefined;
+      throw error;
+    });
+    return this.#wire;
+  }
+
+  #spelled(etag: string): string {
+    return this.#unquoted ? etag.replace(/^"(.*)"$/, "$1") : etag;
+  }
+
+  #about(request: WireRequest): About {
+    const { bucket, prefix } = this.#settings;
+    return { op: request.op, bucket, prefix, key: request.key, wallMs: this.clock.wallMs() };
+  }
+
+  #counted<R extends { readonly kind: string }>(result: R): R {
+    if (result.kind === "unavailable") this.#counts.unavailable++;
+    if (result.kind === "denied") this.#counts.denied++;
+    return result;
+  }
+
+  #check(key: string, options: RequestOptions, body?: Uint8Array): void {
+    checkKey(this.url, this.#settings.prefix, key);
+    this.#checkTimeout(options);
+    if (body !== undefined && !(body instanceof Uint8Array)) throw new ConfigError(this.url, ["the body of a write must be a Uint8Array"]);
+  }
+
+  #checkTimeout(options: RequestOptions): void {
+    const right = options.timeoutMs === undefined ? undefined : timeoutCheck(options.timeoutMs);
+    if (right !== undefined) throw new ConfigError(this.url, [`timeoutMs is ${show(options.timeoutMs)}: expected ${right}`]);
+  }
+}
+
+/** Host and process, for people who read the verdict. */
+function processName(): string {
+  const { process } = globalThis as { process?: { pid?: number; env?: Record<string, string | undefined> } };
+  return `${process?.env?.["HOSTNAME"] ?? "unknown host"}:${process?.pid ?? "?"}`;
+}
