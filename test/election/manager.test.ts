@@ -55,7 +55,11 @@ describe("Manager in virtual time", () => {
     const before = { a: a.store.stats(), b: b.store.stats() };
     await world.advance(100 * 5_000);
     const delta = (now: Readonly<Record<string, number>>, then: Readonly<Record<string, number>>): Record<string, number> =>
-      Object.fromEntries(Object.entries(now).map(([k, v]) => [k, v - (then[k] ?? 0)]).filter(([, v]) => v !== 0));
+      Object.fromEntries(
+        Object.entries(now)
+          .map(([k, v]) => [k, v - (then[k] ?? 0)])
+          .filter(([, v]) => v !== 0),
+      );
     console.log(delta(a.store.stats(), before.a), delta(b.store.stats(), before.b));
     expect(record(world)).toMatchObject({ state: "held", holder: "a", fencingToken: 1 });
     one.stop.abort();
@@ -63,7 +67,9 @@ describe("Manager in virtual time", () => {
     expect(record(world).state).toBe("released");
     await world.advance(POLL + 500);
     expect(two.manager.isLeader()).toBe(true);
-    expect(one.log).toEqual(["leader a", "elected 1", "leader -", "demoted 1 stopped"].sort((x, y) => one.log.indexOf(x) - one.log.indexOf(y)));
+    expect(one.log).toEqual(
+      ["leader a", "elected 1", "leader -", "demoted 1 stopped"].sort((x, y) => one.log.indexOf(x) - one.log.indexOf(y)),
+    );
     console.log(one.log, two.log, one.events, one.manager.stats());
     two.stop.abort();
     await world.until(two.done, 60_000);

@@ -1,0 +1,4 @@
+/** Runs in each worker before each test file. */
+import { tidyAfterFile } from "./finish.ts";
+
+tidyAfterFile();

@@ -1,0 +1,56 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Tests in this process see the sources, so that there is one copy of each class; programs that tests start see the build, as users do. */
+const sources = [
+  { find: /^s3-consensus$/, replacement: here("src/index.ts") },
+  { find: /^s3-consensus\/node$/, replacement: here("src/node.ts") },
+  { find: /^s3-consensus\/memory$/, replacement: here("src/store/memory-store.ts") },
+  { find: /^s3-consensus\/testing$/, replacement: here("src/testing/index.ts") },
+];
+
+/** Shared by the three tiers. */
+export const common: { setupFiles: string[]; testTimeout: number; hookTimeout: number } = {
+  setupFiles: [here("test/support/setup.ts")],
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
+
+export default defineConfig({
+  test: {
+    globalSetup: [here("test/support/global-setup.ts")],
+    reporters: ["default", ["json", { outputFile: here(".cache/report/tests.json") }]],
+    allowOnly: false,
+    passWithNoTests: false,
+    coverage: { provider: "v8", include: ["src/**"], reporter: ["text-summary", "html"] },
+    projects: [
+      {
+        resolve: { alias: sources },
+        test: {
+          ...common,
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/integration/**", "test/package/**", "test/wide/**"],
+          // Two cores are what a small CI machine has; more workers make the timings of real servers worse, not better.
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        resolve: { alias: sources },
+        test: {
+          ...common,
+          name: "integration",
+          include: ["test/integration/**/*.test.ts", "example_test.ts"],
+          // Several processes each, on real servers, measured by the clock: one file at a time, after the rest.
+          maxWorkers: 1,
+          fileParallelism: false,
+          testTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
