@@ -7,7 +7,8 @@
 import process from "node:process";
 import { Manager, type ManagerOptions, s3Store, type Term } from "s3-consensus";
 import { shutdownSignal } from "s3-consensus/node";
-import { describe, listen, say } from "./lines.ts";
+import { emit } from "../support/emit.ts";
+import { describe, listen } from "./lines.ts";
 
 const store = s3Store(process.env["STORE"] ?? "");
 const options = JSON.parse(process.env["OPTIONS"] ?? "{}") as ManagerOptions<never> & { node?: string };
@@ -45,27 +46,27 @@ function asserted(): unknown {
   }
 }
 
-say("ready", { pid: process.pid });
+emit("ready", { pid: process.pid });
 try {
   await manager.run(
     {
       onElected: async (elected) => {
         term = elected;
-        say("elected", { token: elected.fencingToken, remainingMs: elected.remainingMs });
+        emit("elected", { token: elected.fencingToken, remainingMs: elected.remainingMs });
         while (!elected.signal.aborted) {
-          if (elected.isHeld()) say("act", { token: elected.fencingToken });
+          if (elected.isHeld()) emit("act", { token: elected.fencingToken });
           await new Promise((resolve) => setTimeout(resolve, actMs));
         }
       },
-      onDemoted: ({ term: ended, reason }) => say("demoted", { token: ended.fencingToken, code: reason.code, reason: reason.reason, message: reason.message }),
-      onLeaderChange: ({ leader }) => say("leader", { holder: leader?.holder, token: leader?.fencingToken }),
+      onDemoted: ({ term: ended, reason }) => emit("demoted", { token: ended.fencingToken, code: reason.code, reason: reason.reason, message: reason.message }),
+      onLeaderChange: ({ leader }) => emit("leader", { holder: leader?.holder, token: leader?.fencingToken }),
     },
     { signal: stop.signal },
   );
-  say("stopped");
+  emit("stopped");
   process.exitCode = 0;
 } catch (e) {
-  say("failed", describe(e));
+  emit("failed", describe(e));
   process.exitCode = 1;
 }
 process.stdin.destroy();

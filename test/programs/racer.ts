@@ -6,7 +6,8 @@
  */
 import process from "node:process";
 import { Manager, type ManagerOptions, s3Store, type Term } from "s3-consensus";
-import { describe, listen, say } from "./lines.ts";
+import { emit } from "../support/emit.ts";
+import { describe, listen } from "./lines.ts";
 
 const store = s3Store(process.env["STORE"] ?? "");
 const options = JSON.parse(process.env["OPTIONS"] ?? "{}") as ManagerOptions<never> & { node?: string };
@@ -30,4 +31,4 @@ listen(async (command) => {
       throw new Error(`unknown command ${JSON.stringify(command)}`);
   }
 });
-say("ready", { pid: process.pid });
+emit("ready", { pid: process.pid });

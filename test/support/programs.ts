@@ -121,7 +121,8 @@ function listen(name: string, child: ChildProcess): Program {
   const transcript = (): string =>
     [
       `--- program ${name} (pid ${child.pid})`,
-      ...said.slice(-200),
+      // Acts are many and alike; the rest tells the story.
+      ...said.filter((line) => !line.startsWith('{"event":"act"')).slice(-200),
       ended === undefined ? "(still running)" : `(ended with ${ended.signal ?? ended.code})`,
     ].join("\n");
 
