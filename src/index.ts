@@ -34,7 +34,7 @@ export {
 export type { Clock, Random, TimerHandle } from "./clock/clock.ts";
 export type { ObjectStore, Stats, Store, StoreVerdict } from "./store/object-store.ts";
 export { s3Store } from "./store/s3.ts";
-export type { S3StoreOptions } from "./store/s3-options.ts";
+export type { EtagQuoting, S3ClientLike, S3StoreOptions } from "./store/s3-options.ts";
 export type { Json } from "./record/record.ts";
 export type { LeaseSignal } from "./lease/lease-signal.ts";
 export type { Takeover } from "./lease/judge.ts";

@@ -1,6 +1,5 @@
 /** What to change, in words, for each answer that waiting can't mend. Pure. */
-import { parseTimeMs } from "../clock/http-date.ts";
-import type { WireAnswer, WireRequest } from "./s3-wire.ts";
+import { headerTime, type WireAnswer, type WireRequest } from "./s3-answer.ts";
 
 export interface About {
   readonly op: WireRequest["op"];
@@ -86,7 +85,7 @@ function deniedAdvice(answer: WireAnswer, about: About): string {
 }
 
 function clockAdvice(answer: WireAnswer, about: About): string {
-  const dateMs = parseTimeMs(answer.headers["date"]);
+  const dateMs = headerTime(answer.headers["date"]);
   if (dateMs === undefined) return "the clock of this machine is off by more than the store allows: set it (NTP)";
   const offMs = about.wallMs - dateMs;
   const minutes = (Math.abs(offMs) / 60_000).toFixed(1);

@@ -2,11 +2,10 @@
  * What an answer means (rule W2), by status and S3 error code, never by the SDK's names. Pure. "Certain" is said only of answers that name a
  * request thrown out before it was worked on; MinIO's SlowDownWrite, for one, is a lost write quorum and says nothing.
  */
-import { parseTimeMs } from "../clock/http-date.ts";
 import { StoreAccessError, StoreUnavailableError, StoreUnsafeError, messageOf } from "../errors.ts";
 import type { Denied, ReadResult, Unavailable, WriteResult } from "./object-store.ts";
 import { adviceFor, adviceForFailure, chainOf, type About, type Chained } from "./s3-advice.ts";
-import { BrokenAnswerError, type WireAnswer } from "./s3-wire.ts";
+import { BrokenAnswerError, headerTime, type WireAnswer } from "./s3-answer.ts";
 
 /** The request's own limit passed. */
 export class RequestTimeoutError extends Error {
@@ -39,7 +38,7 @@ type Trouble =
 
 export function writeResultOf(answer: WireAnswer, about: About, conditional: "create" | "replace"): WriteResult {
   const { status, headers } = answer;
-  const dateMs = parseTimeMs(headers["date"]);
+  const dateMs = headerTime(headers["date"]);
   if (status >= 200 && status < 300) {
     const etag = headers["etag"];
     if (etag !== undefined && etag !== "") return { kind: "applied", etag, dateMs };
@@ -61,7 +60,7 @@ export function writeResultOf(answer: WireAnswer, about: About, conditional: "cr
 
 export function readResultOf(answer: WireAnswer, about: About): ReadResult {
   const { status, headers } = answer;
-  const dateMs = parseTimeMs(headers["date"]);
+  const dateMs = headerTime(headers["date"]);
   if (status === 304) return { kind: "not-modified", dateMs };
   if (status === 404 && isMissingKey(answer)) return { kind: "absent", dateMs };
   if (status < 200 || status >= 300) return readTrouble(answer, about);
@@ -76,7 +75,7 @@ export function readResultOf(answer: WireAnswer, about: About): ReadResult {
     const size = Number(headers["content-length"] ?? Number.NaN);
     return { kind: "too-large", etag, size: Number.isFinite(size) ? size : undefined };
   }
-  return { kind: "found", etag, body: answer.body ?? new Uint8Array(), lastModifiedMs: parseTimeMs(headers["last-modified"]), dateMs };
+  return { kind: "found", etag, body: answer.body ?? new Uint8Array(), lastModifiedMs: headerTime(headers["last-modified"]), dateMs };
 }
 
 /** Reads and removals that were answered with anything but what they asked for. */

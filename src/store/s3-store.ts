@@ -4,7 +4,7 @@ import type { Clock, Random } from "../clock/clock.ts";
 import { systemClock, systemRandom } from "../clock/system.ts";
 import { link } from "../clock/wait.ts";
 import { ConfigError, StoreUnavailableError } from "../errors.ts";
-import { anInteger, show } from "../options.ts";
+import { show } from "../options.ts";
 import { checkEtag, checkKey } from "./keys.ts";
 import type {
   Denied,
@@ -21,7 +21,8 @@ import type { ProbePort } from "./probe.ts";
 import type { About } from "./s3-advice.ts";
 import { accessError, EXPIRED, failureOf, readResultOf, readTrouble, RequestTimeoutError, writeResultOf } from "./s3-classify.ts";
 import type { S3Settings } from "./s3-options.ts";
-import { connect, type Wire, type WireAnswer, type WireRequest } from "./s3-wire.ts";
+import type { WireAnswer, WireRequest } from "./s3-answer.ts";
+import { connect, type Wire } from "./s3-wire.ts";
 import { proveSafe } from "./safety.ts";
 import { SharedFlight } from "./shared-flight.ts";
 import { DEFAULT_SKEW_MS } from "./store-times.ts";
@@ -32,7 +33,8 @@ const READ_RETRY_MIN_MS = 50;
 const READ_RETRY_MAX_MS = 500;
 /** What a read transfers at most where the caller names no limit. */
 const DEFAULT_MAX_BYTES = 67_108_864;
-const timeoutCheck = anInteger("milliseconds", 1, 30_000);
+/** Longer limits are cut to this: a timer is never set for longer, and no request is worth more. */
+const MAX_REQUEST_MS = 30_000;
 
 type Outcome = { readonly answer: WireAnswer; readonly sentMs: number } | { readonly failure: Denied | ReturnType<typeof failureOf> };
 
@@ -176,12 +178,12 @@ export class S3Store implements ObjectStore {
   ): Promise<R | Unavailable | Denied> {
     const about = this.#about(request);
     const startMs = this.clock.monotonicMs();
-    const limitMs = options.timeoutMs ?? this.requestTimeoutMs;
+    const limitMs = this.#limitMs(options);
     const leftMs = (): number => limitMs - (this.clock.monotonicMs() - startMs);
     let last: R | Unavailable | Denied | undefined;
     const once = async (attempt: number): Promise<R | Unavailable | Denied> => {
       if (attempt > 1) this.#counts.retries++;
-      const outcome = await this.#attempt(request, { signal: options.signal, timeoutMs: Math.max(1, Math.ceil(leftMs())) });
+      const outcome = await this.#attempt(request, { signal: options.signal, timeoutMs: Math.max(1, leftMs()) });
       if ("answer" in outcome) last = this.#expired(outcome, about) ?? resultOf(outcome.answer, about);
       else last = outcome.failure.kind === "denied" ? outcome.failure : { kind: "unavailable", error: outcome.failure.error };
       if (last.kind === "unavailable") throw (last as Unavailable).error;
@@ -210,7 +212,7 @@ export class S3Store implements ObjectStore {
       const wire = await this.#connected();
       wire.dropStaleSockets();
       this.#counts[request.op]++;
-      const limitMs = options.timeoutMs ?? this.requestTimeoutMs;
+      const limitMs = this.#limitMs(options);
       const sentMs = this.clock.monotonicMs();
       const answer = await this.#limited(options, `no answer within ${limitMs} ms`, (signal) => wire.send(request, signal, limitMs));
       this.#everAnswered = true;
@@ -239,7 +241,7 @@ export class S3Store implements ObjectStore {
   async #limited<T>(options: RequestOptions, late: string, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const controller = new AbortController();
     const unlink = link(options.signal, controller);
-    const timer = this.clock.setTimer(options.timeoutMs ?? this.requestTimeoutMs, () => controller.abort(new RequestTimeoutError(late)));
+    const timer = this.clock.setTimer(this.#limitMs(options), () => controller.abort(new RequestTimeoutError(late)));
     try {
       return await new Promise<T>((resolve, reject) => {
         const onAbort = (): void => reject(controller.signal.reason as Error);
@@ -347,13 +349,19 @@ export class S3Store implements ObjectStore {
   }
 
   #checkTimeout(options: RequestOptions): void {
-    const right = options.timeoutMs === undefined ? undefined : timeoutCheck(options.timeoutMs);
-    if (right !== undefined) throw new ConfigError(this.url, [`timeoutMs is ${show(options.timeoutMs)}: expected ${right}`]);
+    if (options.timeoutMs === undefined || options.timeoutMs > 0) return;
+    throw new ConfigError(this.url, [`timeoutMs is ${show(options.timeoutMs)}: expected milliseconds above 0`]);
+  }
+
+  #limitMs(options: RequestOptions): number {
+    return Math.min(MAX_REQUEST_MS, Math.max(1, Math.ceil(options.timeoutMs ?? this.requestTimeoutMs)));
   }
 }
 
 /** Host and process, for people who read the verdict. */
 function processName(): string {
-  const { process } = globalThis as { process?: { pid?: number; env?: Record<string, string | undefined> } };
-  return `${process?.env?.["HOSTNAME"] ?? "unknown host"}:${process?.pid ?? "?"}`;
+  const { process } = globalThis as {
+    process?: { pid?: number; getBuiltinModule?: (id: string) => { hostname?: () => string } | undefined };
+  };
+  return `${process?.getBuiltinModule?.("node:os")?.hostname?.() ?? "localhost"}:${process?.pid ?? 0}`;
 }

@@ -11,46 +11,8 @@ import type { Clock } from "../clock/clock.ts";
 import { StoreUnsafeError } from "../errors.ts";
 import { openPools, type Pools } from "./idle-sockets.ts";
 import { destroyBody, readBody } from "./read-body.ts";
+import { BrokenAnswerError, type WireAnswer, type WireRequest } from "./s3-answer.ts";
 import type { S3Settings } from "./s3-options.ts";
-
-export interface WireRequest {
-  readonly op: "get" | "put" | "list" | "delete";
-  /** The whole key, or the prefix of a list. */
-  readonly key: string;
-  readonly ifMatch?: string | undefined;
-  readonly ifNoneMatch?: string | undefined;
-  readonly body?: Uint8Array | undefined;
-  readonly maxBytes?: number | undefined;
-  readonly after?: string | undefined;
-  readonly limit?: number | undefined;
-}
-
-export interface ListedObject {
-  readonly key: string;
-  readonly etag: string;
-  readonly size: number;
-  readonly lastModifiedMs: number | undefined;
-}
-
-/** What the store answered, whatever it was. */
-export interface WireAnswer {
-  readonly status: number;
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** `<Code>` and `<Message>` of an S3 error, and its `<Region>`. */
-  readonly code?: string | undefined;
-  readonly message?: string | undefined;
-  readonly region?: string | undefined;
-  /** The object, where a GET was answered 200 and it was not larger than `maxBytes`. */
-  readonly body?: Uint8Array | undefined;
-  readonly tooLarge?: boolean | undefined;
-  readonly listing?: { readonly objects: readonly ListedObject[]; readonly truncated: boolean } | undefined;
-}
-
-/** The answer stopped before its end, or was not what the headers promised. */
-export class BrokenAnswerError extends Error {
-  override readonly name = "BrokenAnswerError";
-}
 
 export interface Wire {
   /** Where the bucket is, for the verdict: the endpoint without its path, or `aws`. */

@@ -2,7 +2,7 @@
  * What stands before the first write of a process: is this bucket proved (the verdict object, else the probe, run by one process for all), and
  * does a condition of *this* client arrive on *this* path (rule W9: one write that must be refused)? Both beside the caller's first read.
  */
-import { isoTime } from "../clock/http-date.ts";
+import { toIso } from "../clock/calendar.ts";
 import { backoffMs, freshId, sleep } from "../clock/wait.ts";
 import { StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 import { VERSION } from "../version.ts";
@@ -123,7 +123,7 @@ async function claimAndProbe(port: ProbePort, options: SafetyOptions, etag: stri
  */
 async function save(port: ProbePort, options: SafetyOptions, state: Body, etag: string | undefined): Promise<string | undefined> {
   const key = verdictKey(options.place);
-  const head = { place: options.place, by: options.by, at: isoTime(port.clock.wallMs()), packageVersion: VERSION };
+  const head = { place: options.place, by: options.by, at: toIso(port.clock.wallMs()), packageVersion: VERSION };
   const body = encodeVerdict(head, state);
   let quotingTried = false;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
