@@ -1,6 +1,6 @@
 /**
  * Starts the programs of test/programs/ as processes of their own. They run from the build (.cache/build), with plain Node, and import the package
- * by its own name, as users do. A program speaks in JSON lines (`emit` in emit.ts); anything else on its standard output is kept as text.
+ * by its own name, as users do. A program speaks in JSON lines (test/programs/lines.ts); anything else on its standard output is kept as text.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -27,7 +27,7 @@ export interface ProgramOptions {
 
 export interface ProgramEvent {
   readonly event: string;
-  /** When the program wrote it, on the clock that all processes of the machine share (`hostMs`). */
+  /** When the program wrote it, on the clock that all processes of the machine share (`hostMs`); from its `at`, which has nanoseconds. */
   readonly atMs: number;
   readonly [field: string]: unknown;
 }
@@ -52,8 +52,11 @@ export interface Program {
   readonly exit: Promise<Exit>;
   /** Undefined while it runs. */
   readonly ended: Exit | undefined;
-  /** One line to its standard input. */
-  send(line: string): void;
+  /**
+   * Sends `{ id, do: command, ...fields }` to its standard input and gives what it answers (the `value` of the `answer` event with this id).
+   * Rejects with the program's own error, or after `timeoutMs` (default 20 s).
+   */
+  ask(command: string, fields?: Readonly<Record<string, unknown>>, timeoutMs?: number): Promise<unknown>;
   signal(signal: NodeJS.Signals): void;
   /** SIGKILL, and waits for the end. */
   kill(): Promise<Exit>;
@@ -135,6 +138,27 @@ function listen(name: string, child: ChildProcess): Program {
     return undefined;
   };
 
+  const waitFor = (wanted: string, timeoutMs: number, look: () => ProgramEvent | undefined): Promise<ProgramEvent> =>
+    new Promise((resolve, reject) => {
+      const settle = (finish: () => void): void => {
+        clearTimeout(timer);
+        wakes.delete(check);
+        finish();
+      };
+      const check = (): void => {
+        const found = look();
+        if (found !== undefined) settle(() => resolve(found));
+        else if (ended !== undefined) settle(() => reject(new Error(`it ended without the event "${wanted}"\n${transcript()}`)));
+      };
+      const timer = setTimeout(
+        () => settle(() => reject(new Error(`no event "${wanted}" within ${timeoutMs} ms\n${transcript()}`))),
+        timeoutMs,
+      );
+      wakes.add(check);
+      check();
+    });
+
+  let asked = 0;
   return {
     pid: child.pid ?? 0,
     events,
@@ -142,27 +166,15 @@ function listen(name: string, child: ChildProcess): Program {
     get ended() {
       return ended;
     },
-    event(wanted, timeoutMs = 20_000, where = () => true) {
-      return new Promise((resolve, reject) => {
-        const settle = (finish: () => void): void => {
-          clearTimeout(timer);
-          wakes.delete(look);
-          finish();
-        };
-        const look = (): void => {
-          const found = next(wanted, where);
-          if (found !== undefined) settle(() => resolve(found));
-          else if (ended !== undefined) settle(() => reject(new Error(`it ended without the event "${wanted}"\n${transcript()}`)));
-        };
-        const timer = setTimeout(
-          () => settle(() => reject(new Error(`no event "${wanted}" within ${timeoutMs} ms\n${transcript()}`))),
-          timeoutMs,
-        );
-        wakes.add(look);
-        look();
-      });
+    event: (wanted, timeoutMs = 20_000, where = () => true) => waitFor(wanted, timeoutMs, () => next(wanted, where)),
+    async ask(command, fields = {}, timeoutMs = 20_000) {
+      const id = ++asked;
+      child.stdin?.write(`${JSON.stringify({ id, do: command, ...fields })}\n`);
+      const answer = await waitFor("answer", timeoutMs, () => events.find((event) => event.event === "answer" && event["id"] === id));
+      const error = answer["error"] as { readonly message?: string } | undefined;
+      if (error !== undefined) throw Object.assign(new Error(error.message), error);
+      return answer["value"];
     },
-    send: (line) => void child.stdin?.write(`${line}\n`),
     signal: (signal) => void child.kill(signal),
     kill() {
       child.kill("SIGKILL");
@@ -177,8 +189,9 @@ function listen(name: string, child: ChildProcess): Program {
 function parsed(line: string): ProgramEvent | undefined {
   if (!line.startsWith("{")) return undefined;
   try {
-    const value = JSON.parse(line) as ProgramEvent;
-    return typeof value.event === "string" ? value : undefined;
+    const value = JSON.parse(line) as { event?: unknown; at?: unknown };
+    if (typeof value.event !== "string") return undefined;
+    return { ...value, event: value.event, atMs: Number(value.at) / 1e6 };
   } catch {
     return undefined;
   }
