@@ -1,6 +1,6 @@
 /**
  * Starts the programs of test/programs/ as processes of their own. They run from the build (.cache/build), with plain Node, and import the package
- * by its own name, as users do. A program speaks in JSON lines (test/programs/lines.ts); anything else on its standard output is kept as text.
+ * by its own name, as users do. A program speaks in JSON lines (`emit` in emit.ts); anything else on its standard output is kept as text.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -27,7 +27,7 @@ export interface ProgramOptions {
 
 export interface ProgramEvent {
   readonly event: string;
-  /** When the program wrote it, on the clock that all processes of the machine share (`hostMs`); from its `at`, which has nanoseconds. */
+  /** When the program wrote it, on the clock that all processes of the machine share (`hostMs`). */
   readonly atMs: number;
   readonly [field: string]: unknown;
 }
@@ -56,7 +56,9 @@ export interface Program {
    * Sends `{ id, do: command, ...fields }` to its standard input and gives what it answers (the `value` of the `answer` event with this id).
    * Rejects with the program's own error, or after `timeoutMs` (default 20 s).
    */
-  ask(command: string, fields?: Readonly<Record<string, unknown>>, timeoutMs?: number): Promise<unknown>;
+  ask(command: string, fields?: object, timeoutMs?: number): Promise<unknown>;
+  /** One line to its standard input. */
+  send(line: string): void;
   signal(signal: NodeJS.Signals): void;
   /** SIGKILL, and waits for the end. */
   kill(): Promise<Exit>;
@@ -99,7 +101,7 @@ function listen(name: string, child: ChildProcess): Program {
   const wakes = new Set<() => void>();
   let ended: Exit | undefined;
   const wake = (): void => {
-    for (const fn of [...wakes]) fn();
+    for (const fn of wakes) fn();
   };
 
   eachLine(child.stdout, (line) => {
@@ -158,6 +160,7 @@ function listen(name: string, child: ChildProcess): Program {
       check();
     });
 
+  const send = (line: string): void => void child.stdin?.write(`${line}\n`);
   let asked = 0;
   return {
     pid: child.pid ?? 0,
@@ -169,12 +172,13 @@ function listen(name: string, child: ChildProcess): Program {
     event: (wanted, timeoutMs = 20_000, where = () => true) => waitFor(wanted, timeoutMs, () => next(wanted, where)),
     async ask(command, fields = {}, timeoutMs = 20_000) {
       const id = ++asked;
-      child.stdin?.write(`${JSON.stringify({ id, do: command, ...fields })}\n`);
+      send(JSON.stringify({ id, do: command, ...fields }));
       const answer = await waitFor("answer", timeoutMs, () => events.find((event) => event.event === "answer" && event["id"] === id));
       const error = answer["error"] as { readonly message?: string } | undefined;
       if (error !== undefined) throw Object.assign(new Error(error.message), error);
       return answer["value"];
     },
+    send,
     signal: (signal) => void child.kill(signal),
     kill() {
       child.kill("SIGKILL");
@@ -189,9 +193,8 @@ function listen(name: string, child: ChildProcess): Program {
 function parsed(line: string): ProgramEvent | undefined {
   if (!line.startsWith("{")) return undefined;
   try {
-    const value = JSON.parse(line) as { event?: unknown; at?: unknown };
-    if (typeof value.event !== "string") return undefined;
-    return { ...value, event: value.event, atMs: Number(value.at) / 1e6 };
+    const value = JSON.parse(line) as ProgramEvent;
+    return typeof value.event === "string" ? value : undefined;
   } catch {
     return undefined;
   }
