@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { hostMs } from "../support/host-clock.ts";
 import { spawnProgram } from "../support/programs.ts";
 import { wallShift, type wallShiftMethod, wallShiftMethod as best } from "../support/wall-clock.ts";
 
@@ -8,16 +10,25 @@ describe("programs that tests start", () => {
   it("speak by events, in order, each returned once", async () => {
     const program = spawnProgram("clock-reader");
     await program.event("ready");
-    program.send("one");
-    program.send("two");
-    expect((await program.event("clocks"))["asked"]).toBe("one");
-    expect((await program.event("clocks"))["asked"]).toBe("two");
-    await expect(program.event("clocks", 50)).rejects.toThrow(`no event "clocks" within 50 ms`);
+    await program.ask("say", { event: "tick", data: { n: 1 } });
+    await program.ask("say", { event: "tick", data: { n: 2 } });
+    expect((await program.event("tick"))["n"]).toBe(1);
+    expect((await program.event("tick"))["n"]).toBe(2);
+    await expect(program.event("tick", 50)).rejects.toThrow(`no event "tick" within 50 ms`);
+    const [first, second] = program.events.filter(({ event }) => event === "tick");
+    expect(second?.atMs).toBeGreaterThan(first?.atMs ?? Infinity);
+    expect(Math.abs(hostMs() - (second?.atMs ?? 0))).toBeLessThan(15_000);
+  });
+
+  it("answer with what was asked, or with their error", async () => {
+    const program = spawnProgram("clock-reader");
+    expect(await program.ask("clocks")).toMatchObject({ monotonicMs: expect.any(Number) as number });
+    await expect(program.ask("nonsense")).rejects.toThrow("unknown command");
   });
 
   it("that end are told apart from slow ones, with what they wrote to standard error", async () => {
     const program = spawnProgram("clock-reader");
-    program.send("fail");
+    void program.ask("crash").catch(() => undefined);
     await expect(program.event("never")).rejects.toThrow(/it ended without the event "never"[^]*asked to fail/);
     expect(await program.exit).toMatchObject({ code: 1, signal: null });
   });
@@ -26,10 +37,9 @@ describe("programs that tests start", () => {
     const program = spawnProgram("clock-reader");
     await program.event("ready");
     program.freeze();
-    program.send("while frozen");
-    await expect(program.event("clocks", 300)).rejects.toThrow("no event");
+    await expect(program.ask("clocks", {}, 300)).rejects.toThrow("no event");
     program.thaw();
-    expect((await program.event("clocks"))["asked"]).toBe("while frozen");
+    await program.ask("clocks");
     expect(await program.kill()).toMatchObject({ code: null, signal: "SIGKILL" });
     expect(() => process.kill(program.pid, 0)).toThrow("ESRCH");
   });
@@ -38,10 +48,8 @@ describe("programs that tests start", () => {
     const wall = wallShift(0, method);
     const program = spawnProgram("clock-reader", { wall });
     const look = async (): Promise<{ offMs: number; freshMs: number; monotonicMs: number }> => {
-      program.send("look");
-      const seen = await program.event("clocks");
-      const wallMs = Number(seen["wallMs"]);
-      return { offMs: wallMs - Date.now(), freshMs: Number(seen["fresh"]) - wallMs, monotonicMs: Number(seen["monotonicMs"]) };
+      const seen = (await program.ask("clocks")) as { wallMs: number; fresh: number; monotonicMs: number };
+      return { offMs: seen.wallMs - Date.now(), freshMs: seen.fresh - seen.wallMs, monotonicMs: seen.monotonicMs };
     };
     expect(Math.abs((await look()).offMs)).toBeLessThan(5000);
     const before = await look();
@@ -56,3 +64,23 @@ describe("programs that tests start", () => {
     expect(behind.monotonicMs - before.monotonicMs).toBeLessThan(15_000);
   });
 });
+
+describe("no orphan is left behind", () => {
+  it("when a process that started servers is killed with SIGKILL", async () => {
+    const program = spawnProgram("clock-reader");
+    const { pid, folder } = (await program.ask("adopt")) as { pid: number; folder: string };
+    expect(isAlive(pid)).toBe(true);
+    expect(existsSync(folder)).toBe(true);
+    await program.kill();
+    await expect.poll(() => isAlive(pid), { timeout: 15_000 }).toBe(false);
+    await expect.poll(() => existsSync(folder), { timeout: 15_000 }).toBe(false);
+  });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -52,7 +52,7 @@ export const HOW_TO_GET_GOFAKES3: string = [
 
 /** Compiled tests lie two folders deeper (in .cache/build) than their sources. */
 function repositoryDepth(): string {
-  return import.meta.dirname.includes(`${join(".cache", "build")}`) ? "../../../.." : "../..";
+  return import.meta.dirname.includes(join(".cache", "build")) ? "../../../.." : "../..";
 }
 
 /** Every executable of this name, on PATH first, then where `go install` puts them. */

@@ -16,18 +16,18 @@ declare module "vitest" {
 
 type Stop = () => Promise<void> | void;
 
-export async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const stops: Stop[] = [];
   const runner = await findMinio(say);
   const minio = await shareMinio(runner, stops);
-  provide("minio", minio);
-  provide("minioRunner", runner ?? null);
+  project.provide("minio", minio);
+  project.provide("minioRunner", runner ?? null);
 
   const withoutGofakes3 = process.env["S3_CONSENSUS_TEST_WITHOUT_GOFAKES3"] === "1";
   const gofakes3Path = withoutGofakes3 ? undefined : await findGofakes3(say);
   if (gofakes3Path === undefined && !withoutGofakes3) throw new Error(HOW_TO_GET_GOFAKES3);
-  provide("gofakes3Path", gofakes3Path ?? null);
-  provide("gofakes3", gofakes3Path === undefined ? null : shared(await ofOurOwn(startGofakes3With(gofakes3Path), stops)));
+  project.provide("gofakes3Path", gofakes3Path ?? null);
+  project.provide("gofakes3", gofakes3Path === undefined ? null : shared(await ofOurOwn(startGofakes3With(gofakes3Path), stops)));
 
   return async () => {
     for (const stop of stops.reverse()) await stop();

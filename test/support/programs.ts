@@ -52,6 +52,11 @@ export interface Program {
   readonly exit: Promise<Exit>;
   /** Undefined while it runs. */
   readonly ended: Exit | undefined;
+  /**
+   * Sends `{ id, do: command, ...fields }` to its standard input and gives what it answers (the `value` of the `answer` event with this id).
+   * Rejects with the program's own error, or after `timeoutMs` (default 20 s).
+   */
+  ask(command: string, fields?: object, timeoutMs?: number): Promise<unknown>;
   /** One line to its standard input. */
   send(line: string): void;
   signal(signal: NodeJS.Signals): void;
@@ -96,7 +101,7 @@ function listen(name: string, child: ChildProcess): Program {
   const wakes = new Set<() => void>();
   let ended: Exit | undefined;
   const wake = (): void => {
-    for (const fn of [...wakes]) fn();
+    for (const fn of wakes) fn();
   };
 
   eachLine(child.stdout, (line) => {
@@ -136,6 +141,28 @@ function listen(name: string, child: ChildProcess): Program {
     return undefined;
   };
 
+  const waitFor = (wanted: string, timeoutMs: number, look: () => ProgramEvent | undefined): Promise<ProgramEvent> =>
+    new Promise((resolve, reject) => {
+      const settle = (finish: () => void): void => {
+        clearTimeout(timer);
+        wakes.delete(check);
+        finish();
+      };
+      const check = (): void => {
+        const found = look();
+        if (found !== undefined) settle(() => resolve(found));
+        else if (ended !== undefined) settle(() => reject(new Error(`it ended without the event "${wanted}"\n${transcript()}`)));
+      };
+      const timer = setTimeout(
+        () => settle(() => reject(new Error(`no event "${wanted}" within ${timeoutMs} ms\n${transcript()}`))),
+        timeoutMs,
+      );
+      wakes.add(check);
+      check();
+    });
+
+  const send = (line: string): void => void child.stdin?.write(`${line}\n`);
+  let asked = 0;
   return {
     pid: child.pid ?? 0,
     events,
@@ -143,27 +170,16 @@ function listen(name: string, child: ChildProcess): Program {
     get ended() {
       return ended;
     },
-    event(wanted, timeoutMs = 20_000, where = () => true) {
-      return new Promise((resolve, reject) => {
-        const settle = (finish: () => void): void => {
-          clearTimeout(timer);
-          wakes.delete(look);
-          finish();
-        };
-        const look = (): void => {
-          const found = next(wanted, where);
-          if (found !== undefined) settle(() => resolve(found));
-          else if (ended !== undefined) settle(() => reject(new Error(`it ended without the event "${wanted}"\n${transcript()}`)));
-        };
-        const timer = setTimeout(
-          () => settle(() => reject(new Error(`no event "${wanted}" within ${timeoutMs} ms\n${transcript()}`))),
-          timeoutMs,
-        );
-        wakes.add(look);
-        look();
-      });
+    event: (wanted, timeoutMs = 20_000, where = () => true) => waitFor(wanted, timeoutMs, () => next(wanted, where)),
+    async ask(command, fields = {}, timeoutMs = 20_000) {
+      const id = ++asked;
+      send(JSON.stringify({ id, do: command, ...fields }));
+      const answer = await waitFor("answer", timeoutMs, () => events.find((event) => event.event === "answer" && event["id"] === id));
+      const error = answer["error"] as { readonly message?: string } | undefined;
+      if (error !== undefined) throw Object.assign(new Error(error.message), error);
+      return answer["value"];
     },
-    send: (line) => void child.stdin?.write(`${line}\n`),
+    send,
     signal: (signal) => void child.kill(signal),
     kill() {
       child.kill("SIGKILL");
