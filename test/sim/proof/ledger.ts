@@ -44,12 +44,15 @@ interface KeyHistory {
 export class Ledger {
   readonly #world: World;
   readonly #coverage: Coverage;
+  readonly #onAcquired: (key: string, by: SimProcess) => void;
   readonly #keys = new Map<string, KeyHistory>();
   readonly #writes = new Map<string, WriteEntry>();
   /** The newest acquisition and the renewals on it that are known to their sender, by process and key. */
   readonly #believed = new Map<string, WriteEntry>();
 
-  constructor(world: World, s3: SimS3, network: Network, coverage: Coverage) {
+  /** @param onAcquired hears of each acquisition at the moment that the store applies it */
+  constructor(world: World, s3: SimS3, network: Network, coverage: Coverage, onAcquired: (key: string, by: SimProcess) => void) {
+    this.#onAcquired = onAcquired;
     this.#world = world;
     this.#coverage = coverage;
     s3.watch((write) => this.#applied(write));
@@ -88,7 +91,12 @@ export class Ledger {
   /** Old writes are forgotten, so that hours of simulated time fit into memory. Nothing lands later than `latestMs`. */
   forgetBefore(trueMs: number): void {
     for (const [nonce, write] of this.#writes) {
-      if (write.firstSent.trueMs < trueMs && (write.open === 0 || !write.process.isAlive) && this.#keys.get(write.key)?.current?.nonce !== nonce) this.#writes.delete(nonce);
+      if (
+        write.firstSent.trueMs < trueMs &&
+        (write.open === 0 || !write.process.isAlive) &&
+        this.#keys.get(write.key)?.current?.nonce !== nonce
+      )
+        this.#writes.delete(nonce);
     }
   }
 
@@ -151,7 +159,12 @@ export class Ledger {
     write.acknowledged = true;
     if (write.conflicts > 0) this.#coverage.saw("409 then applied");
     if (!withinLifetime(write)) this.#coverage.saw("reply after the deadline");
-    if (write.kind === "acquire" || write.kind === "renew") this.#believed.set(believedKey(write.process, write.key), write);
+    if (write.kind !== "acquire" && write.kind !== "renew") return;
+    // An answer after the deadline of the write before it extends nothing: that tenancy has ended (rule H3).
+    const id = believedKey(write.process, write.key);
+    const before = this.#believed.get(id);
+    const ended = write.kind === "renew" && (before?.record.fencingToken !== write.record.fencingToken || !withinLifetime(before));
+    if (!ended) this.#believed.set(id, write);
   }
 
   #applied({ key, body, etag, by }: AppliedWrite): void {
@@ -165,7 +178,8 @@ export class Ledger {
       return;
     }
     if (record === undefined) throw new Violation("I2", `${key}: something that is no record was written by the code`);
-    if (history.nonces.has(record.nonce) && !history.tampered) throw new Violation("I2", `${key}: nonce ${record.nonce} was applied twice (rule R1)`);
+    if (history.nonces.has(record.nonce) && !history.tampered)
+      throw new Violation("I2", `${key}: nonce ${record.nonce} was applied twice (rule R1)`);
     history.nonces.add(record.nonce);
     const write = this.#writes.get(record.nonce);
     if (write !== undefined) write.applied = true;
@@ -173,13 +187,21 @@ export class Ledger {
     this.#acquired(history, key, before, record, write, by as Attempt);
   }
 
-  #acquired(history: KeyHistory, key: string, before: RecordView | undefined, record: RecordView, write: WriteEntry | undefined, attempt: Attempt): void {
+  #acquired(
+    history: KeyHistory,
+    key: string,
+    before: RecordView | undefined,
+    record: RecordView,
+    write: WriteEntry | undefined,
+    attempt: Attempt,
+  ): void {
     this.#coverage.count("acquisitions applied");
     if (record.fencingToken <= history.highestToken && !history.tampered) {
       throw new Violation("I2", `${key}: acquired with fencing token ${record.fencingToken} after ${history.highestToken} was given out`);
     }
     history.highestToken = Math.max(history.highestToken, record.fencingToken);
     history.acquisitions.set(record.fencingToken, { instance: record.instance, process: write?.process });
+    this.#onAcquired(key, attempt.process);
     if (before?.state === "held" && before.instance === record.instance) this.#coverage.saw("orphan taken again");
     // Nobody waits for the answer any more: the record names a holder that will never believe.
     if (attempt.answeredMs !== undefined || !attempt.process.isAlive) this.#coverage.saw("late acquire that became an orphan");

@@ -14,7 +14,6 @@ import type { SimStore } from "../../../src/testing/sim/sim-store.ts";
 import type { Arena } from "./arena.ts";
 import type { NodePlan } from "./plan.ts";
 import { describe, type TrackedTerm } from "./terms.ts";
-import { Violation } from "./violation.ts";
 
 type ProgramState = "off" | "on" | "stopping";
 
@@ -30,11 +29,13 @@ export class Program {
   #running: Running | undefined;
   #state: ProgramState = "off";
   #wanted = false;
-  /** Terms as onEvent told them: token → whether its end was told. */
-  readonly #told = new Map<number, boolean>();
+  /** Terms as the present manager's onEvent told them: token → whether its end was told. */
+  #told = new Map<number, boolean>();
   #inCallback: string | undefined;
-  /** Handlers that never come back by themselves. */
+  /** Handlers that do not come back by themselves at present. */
   hanging = 0;
+  /** Runs that ended with work still going on: their lease is renewed until it settles (rule H7). */
+  leftovers = 0;
 
   constructor(arena: Arena, process: SimProcess, store: SimStore, key: string, plan: NodePlan) {
     this.#arena = arena;
@@ -123,6 +124,7 @@ export class Program {
       return true;
     } catch (error) {
       if (signal.aborted && error === signal.reason) return true;
+      if (ConsensusError.is(error) && error.code === "WORK_NOT_STOPPED") this.leftovers++;
       this.#expectKnown(error, this.#plan.style);
       return false;
     } finally {
@@ -144,8 +146,8 @@ export class Program {
         await sleep(clock, this.#plan.ttlMs * this.#random.between(0.02, 0.2), { signal, keepAlive: true });
         continue;
       }
-      const tracked = this.#arena.terms.track(term, this.process);
-      const holdMs = this.#arena.isCalm ? Infinity : this.#plan.ttlMs * this.#random.magnitude(0.1, 30);
+      const tracked = this.#arena.terms.track(term, this.process, this.#plan.ttlMs);
+      const holdMs = this.#plan.ttlMs * this.#random.magnitude(0.1, 30);
       await this.#work(tracked, signal, holdMs);
       if (signal.aborted) this.#noteStop();
       const outcome = await term.release();
@@ -157,7 +159,12 @@ export class Program {
 
   #handlers(): Parameters<Manager["run"]>[0] {
     return {
-      onElected: (term) => this.#inside("onElected", () => this.#elected(term)),
+      onElected: (term) =>
+        this.#inside("onElected", () => {
+          const tracked = this.#arena.terms.track(term, this.process, this.#plan.ttlMs);
+          if (this.#arena.isOpen("handler-throws", this.#plan.name)) throw new Error("onElected throws, as planned");
+          return this.#elected(tracked);
+        }),
       onDemoted: ({ term, reason }) => this.#inside("onDemoted", () => this.#demoted(term, reason)),
       onLeaderChange: () =>
         this.#inside("onLeaderChange", () => {
@@ -166,8 +173,7 @@ export class Program {
     };
   }
 
-  async #elected(term: Term): Promise<void> {
-    const tracked = this.#arena.terms.track(term, this.process);
+  async #elected(tracked: TrackedTerm): Promise<void> {
     const { name } = this.#plan;
     const { world } = this.#arena;
     if (this.#arena.isOpen("handler-blocks", name)) this.#block();
@@ -182,7 +188,7 @@ export class Program {
   }
 
   #demoted(term: Term, reason: unknown): void {
-    const tracked = this.#arena.terms.track(term, this.process);
+    const tracked = this.#arena.terms.track(term, this.process, this.#plan.ttlMs);
     if (tracked.demoted) this.#arena.fail("I5", `${describe(tracked)}: onDemoted was called twice`);
     tracked.demoted = true;
     if (!tracked.aborted) this.#arena.fail("I5", `${describe(tracked)}: onDemoted before the signal was aborted`);
@@ -197,12 +203,13 @@ export class Program {
     const { arena, random } = { arena: this.#arena, random: this.#random };
     const until = clock.monotonicMs() + forMs;
     const { signal } = tracked.term;
-    for (;;) {
-      const leftMs = until - clock.monotonicMs();
-      if (tracked.aborted || stop?.aborted === true || leftMs <= 0) break;
+    // In the calm after the faults whoever leads goes on leading.
+    const isOver = (): boolean => tracked.aborted || stop?.aborted === true || (clock.monotonicMs() >= until && !arena.isCalm);
+    while (!isOver()) {
+      const leftMs = arena.isCalm ? Infinity : until - clock.monotonicMs();
       const pauseMs = Math.min(leftMs, this.#plan.ttlMs * random.between(0.1, 1));
       await sleep(clock, pauseMs, { signal });
-      if (stop?.aborted === true) break;
+      if (isOver()) break;
       if (arena.attempt(() => arena.terms.look(tracked)) === true) arena.resource.write(tracked, this.#plan.ttlMs, random);
     }
     await sleep(clock, this.#plan.ttlMs * random.magnitude(0.001, 0.2), { keepAlive: true });
@@ -228,11 +235,12 @@ export class Program {
 
   #inside<T>(what: string, call: () => T): T {
     if (this.#inCallback !== undefined) this.#arena.fail("I13", `${this.#name()}: ${what} was called inside ${this.#inCallback}`);
-    if (this.#state === "off") this.#arena.fail("I5", `${this.#name()}: ${what} was called after everything had ended`);
+    // Work that had not stopped in time is still told of its end when it has stopped.
+    if (this.#state === "off" && this.leftovers === 0)
+      this.#arena.fail("I5", `${this.#name()}: ${what} was called after everything had ended`);
     this.#inCallback = what;
     try {
-      if (what !== "onElected" || this.#arena.isOpen("handler-throws", this.#plan.name) === undefined) return call();
-      throw new Error("onElected throws, as planned");
+      return call();
     } finally {
       this.#inCallback = undefined;
     }
@@ -240,47 +248,57 @@ export class Program {
 
   #newManager(): Manager {
     const { name: node, ttlMs, marginMs, pollMs, drainMs, cooldownMs, takeover } = this.#plan;
+    const told = new Map<number, boolean>();
+    this.#told = told;
     const onEvent = (event: ConsensusEvent): void => {
       if (!this.process.isAlive) return;
-      this.#heard(event);
+      this.#heard(event, told);
       if (this.#arena.isOpen("handler-throws", node)) throw new Error("onEvent throws, as planned");
     };
     const options = { store: this.#store, name: this.key, node, ttlMs, marginMs, pollMs, drainMs, cooldownMs, takeover, onEvent };
-    this.#told.clear();
-    return this.#arena.managed(new Manager(options));
+    return this.#arena.managed(new Manager(options), this.process);
   }
 
-  #heard(event: ConsensusEvent): void {
+  #heard(event: ConsensusEvent, told: Map<number, boolean>): void {
     const { world, coverage } = this.#arena;
     world.log(`event-${event.type}`, this.#plan.name, "lease" in event ? event.lease.fencingToken : 0);
     coverage.count(`event ${event.type}`);
     if (event.type === "acquired") {
-      if (this.#told.has(event.lease.fencingToken)) this.#arena.fail("I5", `${this.#name()}: "acquired" twice with token ${event.lease.fencingToken}`);
-      this.#told.set(event.lease.fencingToken, false);
+      if (told.has(event.lease.fencingToken))
+        this.#arena.fail("I5", `${this.#name()}: "acquired" twice with token ${event.lease.fencingToken}`);
+      told.set(event.lease.fencingToken, false);
     }
     if (event.type !== "lost" && event.type !== "released") return;
     const { fencingToken } = event.lease;
-    const told = this.#told.get(fencingToken);
-    if (told === undefined && this.#told.size > 0) this.#arena.fail("I5", `${this.#name()}: "${event.type}" without "acquired", token ${fencingToken}`);
-    if (told === true) this.#arena.fail("I5", `${this.#name()}: a second end ("${event.type}") of token ${fencingToken}`);
-    this.#told.set(fencingToken, true);
+    const ended = told.get(fencingToken);
+    if (ended === undefined) this.#arena.fail("I5", `${this.#name()}: "${event.type}" without "acquired", token ${fencingToken}`);
+    if (ended === true) this.#arena.fail("I5", `${this.#name()}: a second end ("${event.type}") of token ${fencingToken}`);
+    told.set(fencingToken, true);
   }
 
   #checkAllTold(): void {
     for (const [token, ended] of this.#told) {
-      if (!ended) this.#arena.fail("I5", `${this.#name()}: "acquired" with token ${token} has neither "lost" nor "released" after the end of the run`);
+      if (!ended)
+        this.#arena.fail(
+          "I5",
+          `${this.#name()}: "acquired" with token ${token} has neither "lost" nor "released" after the end of the run`,
+        );
     }
   }
 
   /** Errors that the Manager may give to its user; anything else is a fault of its own. */
   #expectKnown(error: unknown, where: string): void {
     if (!ConsensusError.is(error)) {
-      this.#arena.fail("I13", `${this.#name()}: ${where} rejected with ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      this.#arena.fail(
+        "I13",
+        `${this.#name()}: ${where} rejected with ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      );
       return;
     }
     this.#arena.coverage.count(`error ${error.code}${error.code === "RECORD" ? ` ${error.kind}` : ""}`);
     if (error.code === "RECORD" && error.kind === "regressed") this.#arena.coverage.saw("token regression detected");
-    if (error instanceof LeaseLostError && where !== "stepDown") this.#arena.fail("I13", `${this.#name()}: ${where} rejected with ${error.message}`);
+    if (error instanceof LeaseLostError && where !== "stepDown")
+      this.#arena.fail("I13", `${this.#name()}: ${where} rejected with ${error.message}`);
   }
 
   #noteStop(): void {

@@ -36,6 +36,7 @@ export class FencedResource {
     this.#coverage.count("fenced writes accepted");
     this.#highest.set(by.key, by.token);
     const owner = history.acquisitions.get(by.token);
-    if (owner?.process !== by.process) throw new Violation("I3", `the resource accepted a write of ${describe(by)}, but that token was acquired by another`);
+    if (owner?.process !== by.process)
+      throw new Violation("I3", `the resource accepted a write of ${describe(by)}, but that token was acquired by another`);
   }
 }

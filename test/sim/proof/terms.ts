@@ -19,7 +19,7 @@ export interface TrackedTerm {
   readonly key: string;
   readonly token: number;
   readonly process: SimProcess;
-  readonly sinceMs: number;
+  readonly ttlMs: number;
   aborted: boolean;
   reason: unknown;
   /** A look by the user's program said "not held". */
@@ -32,24 +32,33 @@ export interface TrackedTerm {
   pausedPast: boolean;
 }
 
+export interface TermRules {
+  /** Whether I1 is promised for a key. */
+  readonly isExclusive: (key: string) => boolean;
+  /** Hears of each term whose signal is aborted. */
+  readonly onLoss: (term: TrackedTerm) => void;
+}
+
 export class Terms {
   readonly #world: World;
   readonly #coverage: Coverage;
+  readonly #rules: TermRules;
   /** Terms that may still be believed in, by key. */
   readonly #live = new Map<string, Set<TrackedTerm>>();
   readonly #all = new WeakMap<Term, TrackedTerm>();
 
-  /** @param exclusive whether I1 is promised for a key at present */
-  constructor(world: World, coverage: Coverage, exclusive: (key: string) => boolean) {
+  constructor(world: World, coverage: Coverage, rules: TermRules) {
     this.#world = world;
     this.#coverage = coverage;
-    this.exclusive = exclusive;
+    this.#rules = rules;
     world.addCheck(() => this.#check());
   }
 
-  readonly exclusive: (key: string) => boolean;
+  isExclusive(key: string): boolean {
+    return this.#rules.isExclusive(key);
+  }
 
-  track(term: Term, process: SimProcess): TrackedTerm {
+  track(term: Term, process: SimProcess, ttlMs: number): TrackedTerm {
     const known = this.#all.get(term);
     if (known !== undefined) return known;
     const { key, fencingToken: token } = term;
@@ -58,7 +67,7 @@ export class Terms {
       key,
       token,
       process,
-      sinceMs: this.#world.nowMs,
+      ttlMs,
       aborted: false,
       reason: undefined,
       seenEnded: false,
@@ -71,6 +80,7 @@ export class Terms {
       tracked.aborted = true;
       tracked.reason = term.signal.reason;
       this.#world.log("term-ended", process.node.name, token, () => String((tracked.reason as Error).message));
+      this.#rules.onLoss(tracked);
     };
     term.signal.addEventListener("abort", onAbort, { once: true });
     this.#all.set(term, tracked);
@@ -88,7 +98,7 @@ export class Terms {
     if (held && tracked.seenEnded) throw new Violation("I4", `${describe(tracked)}: isHeld() says yes after it had said no`);
     if (!held) tracked.seenEnded = true;
     if (!held && !tracked.aborted) throw new Violation("I5", `${describe(tracked)}: isHeld() says no, but the signal has not been aborted`);
-    if (held && this.exclusive(tracked.key)) {
+    if (held && this.isExclusive(tracked.key)) {
       for (const other of this.#live.get(tracked.key) ?? []) {
         if (other !== tracked && other.process.isAlive && other.term.remainingMs > 0) throw overlap(tracked, other);
       }
@@ -117,7 +127,7 @@ export class Terms {
         const believes = tracked.term.remainingMs > 0;
         if (!believes) this.#pastDeadline(tracked, live);
         else if (first === undefined) first = tracked;
-        else if (this.exclusive(key)) throw overlap(first, tracked);
+        else if (this.isExclusive(key)) throw overlap(first, tracked);
       }
     }
   }
@@ -135,9 +145,15 @@ export class Terms {
       tracked.pastSinceMs = undefined;
       return;
     }
+    // Where the wall clock alone passed the deadline, nothing but a look can tell: the timer is the monotonic clock's.
+    const parted = node.clocksPartedAtMs;
+    if (parted !== undefined && node.monotonicMs() - parted < tracked.ttlMs) return;
     tracked.pastSinceMs ??= node.monotonicMs();
     if (node.monotonicMs() - tracked.pastSinceMs > NOTICE_MS) {
-      throw new Violation("I5", `${describe(tracked)}: its deadline passed ${NOTICE_MS} ms ago and its signal has not been aborted (rule H3)`);
+      throw new Violation(
+        "I5",
+        `${describe(tracked)}: its deadline passed ${NOTICE_MS} ms ago and its signal has not been aborted (rule H3)`,
+      );
     }
   }
 }
