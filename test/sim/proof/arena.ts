@@ -15,7 +15,7 @@ import { isTampered, type NodePlan, type Plan } from "./plan.ts";
 import { Program } from "./program.ts";
 import { FencedResource } from "./resource.ts";
 import { describe, Terms, type TrackedTerm } from "./terms.ts";
-import { tamper } from "./tamper.ts";
+import { doubt, isOperation, operate } from "./operator.ts";
 import { Violation } from "./violation.ts";
 
 const WAKE_ORDERS: readonly WakeOrder[] = ["as-they-came", "timers-first", "answers-first"];
@@ -59,6 +59,7 @@ export class Arena {
     const tampered = isTampered(plan);
     this.terms = new Terms(this.world, this.coverage, {
       isExclusive: () => plan.boundedClocks && !tampered,
+      onTerm: ({ process, key, token }) => this.ledger.noteTerm(process, key, token),
       onLoss: (term) => this.#lost(term),
     });
     this.resource = new FencedResource(this.world, this.ledger, this.coverage);
@@ -168,8 +169,9 @@ export class Arena {
       return;
     }
     const { world } = this;
-    if (window.node === "*") {
-      world.schedule(window.from, () => tamper(this, window));
+    if (window.kind === "doubt") return doubt(this, window);
+    if (isOperation(window.kind)) {
+      world.schedule(window.from, () => operate(this, window));
       return;
     }
     const member = this.members.find((m) => m.plan.name === window.node);

@@ -83,6 +83,14 @@ export class Ledger {
     return entry?.record.fencingToken === token ? entry : undefined;
   }
 
+  /** A term was handed out. */
+  noteTerm(process: SimProcess, key: string, token: number): void {
+    for (const write of this.#writes.values()) {
+      if (write.kind !== "acquire" || write.process !== process || write.key !== key || write.record.fencingToken !== token) continue;
+      if (write.applied && !write.acknowledged) this.#coverage.saw("acquisition resolved as own");
+    }
+  }
+
   /** Writes of a process that it still waits for. */
   openWrites(process: SimProcess): WriteEntry[] {
     return [...this.#writes.values()].filter((w) => w.process === process && w.open > 0);
@@ -111,6 +119,10 @@ export class Ledger {
       return;
     }
     const base = operation.kind === "create" ? undefined : this.history(operation.key).byEtag.get(operation.etag);
+    // Built upon without a word of the store that it was applied: a read showed its nonce (rule W3).
+    const below = base === undefined ? undefined : this.#writes.get(base.nonce);
+    if (below?.process === process && below.kind === "renew" && below.refused && !below.acknowledged)
+      this.#coverage.saw("renewal resolved as own");
     const { node } = process;
     this.#writes.set(record.nonce, {
       kind: kindOf(record, base),
@@ -175,6 +187,7 @@ export class Ledger {
     if (record !== undefined) history.byEtag.set(etag, record);
     if (by === undefined) {
       history.tampered = true;
+      history.highestToken = Math.max(history.highestToken, record?.fencingToken ?? 0);
       return;
     }
     if (record === undefined) throw new Violation("I2", `${key}: something that is no record was written by the code`);

@@ -52,6 +52,8 @@ export const PROGRAM_FAULTS = [
   "handler-blocks",
   "impatient",
 ] as const;
+/** Operators' words to a holder, by conditional writes (rule O1). `x` says which key. */
+export const FLAGS = ["flag-asked", "flag-step-down", "flag-revoke"] as const;
 /** An operator, or a restored backup, changes the record behind everybody's back: this is outside of what is promised, except for I4, I5, I8, I13. */
 export const TAMPERING = ["erase", "roll-back", "garbage"] as const;
 

@@ -3,7 +3,7 @@ import { settled, type DrainKind } from "../../../src/testing/sim/drain.ts";
 import { Arena, type ArenaOptions } from "./arena.ts";
 import type { Coverage } from "./coverage.ts";
 import type { NodePlan, Plan } from "./plan.ts";
-import { repair } from "./tamper.ts";
+import { repair } from "./operator.ts";
 import { Violation } from "./violation.ts";
 
 export interface RunResult {
@@ -90,6 +90,24 @@ async function keepLeaders(arena: Arena): Promise<void> {
   await world.runUntil(world.nowMs + stableMs, isBroken);
   if (isBroken()) throw new Violation("I9", "leadership changed hands in the calm");
   checkBudgets(arena, before, stableMs);
+  checkAgreement(arena);
+}
+
+/** Everybody who takes part knows who leads, and calls himself healthy. */
+function checkAgreement(arena: Arena): void {
+  for (const { plan: node, programs } of arena.members) {
+    for (const { key, manager, state } of programs) {
+      if (manager === undefined || state !== "on") continue;
+      const [leader] = arena.terms.believers(arena.objectKey(key));
+      const known = manager.lastLeader;
+      if (known?.fencingToken !== leader?.token || known?.holder !== leader?.process.node.name) {
+        const seen = known === undefined ? "nobody" : `${known.holder} with token ${known.fencingToken}`;
+        throw new Violation("I9", `${node.name} takes ${seen} for the leader of ${key} after a long calm`);
+      }
+      const health = manager.health();
+      if (!health.ok) throw new Violation("I9", `${node.name} calls itself ill in ${key} after a long calm: ${health.error.message}`);
+    }
+  }
 }
 
 /** I10: a holder sends at most three requests a ttl, a follower one a poll; what beginning and end cut off is rounded up. */

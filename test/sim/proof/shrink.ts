@@ -35,13 +35,13 @@ class Search {
   #best: Plan;
   #failure: Failure;
   #runs = 0;
-  readonly #invariant: string;
+  readonly #signature: string;
   readonly #limits: ShrinkLimits;
 
   constructor(plan: Plan, failure: Failure, limits: ShrinkLimits) {
     this.#best = plan;
     this.#failure = failure;
-    this.#invariant = failure.invariant;
+    this.#signature = signatureOf(failure);
     this.#limits = limits;
   }
 
@@ -55,7 +55,7 @@ class Search {
     if (this.#isOver) return false;
     this.#runs++;
     const { failure } = await runPlan(plan);
-    if (failure?.invariant !== this.#invariant) return false;
+    if (failure === undefined || signatureOf(failure) !== this.#signature) return false;
     this.#best = plan;
     this.#failure = failure;
     this.#limits.onProgress?.(plan.windows.length, this.#runs);
@@ -101,4 +101,13 @@ class Search {
   get #isOver(): boolean {
     return this.#runs >= this.#limits.runs || this.#limits.isStopped?.() === true;
   }
+}
+
+/** What was broken, without the names and numbers that another plan would have: shrinking must not slip from one defect to another. */
+function signatureOf(failure: Failure): string {
+  return failure.message
+    .slice(0, 160)
+    .replace(/\(.*$/s, "")
+    .replace(/\b[a-e]\d*\b/g, "#")
+    .replace(/\d+(\.\d+)?/g, "#");
 }

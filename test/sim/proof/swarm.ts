@@ -4,7 +4,7 @@
  */
 import { isRequestFault, isTimed, REQUEST_FAULTS, type FaultWindow, type RequestFault } from "../../../src/testing/sim/faults.ts";
 import { KeyedRandom } from "../../../src/testing/sim/keyed-random.ts";
-import { PROGRAM_FAULTS, TAMPERING, type NodePlan, type Plan, type Style } from "./plan.ts";
+import { FLAGS, PROGRAM_FAULTS, TAMPERING, type NodePlan, type Plan, type Style } from "./plan.ts";
 
 /** More than so many ttls tell nothing new within one seed. */
 const MAX_TTLS = 500;
@@ -97,6 +97,8 @@ function windowsOf(draft: Draft): FaultWindow[] {
     for (const node of nodes) windows.push(...windowsOfKind(draft, kind, node, perNode));
   }
   if (random.chance(0.3)) windows.push(...outages(draft));
+  if (random.chance(0.25)) windows.push(...flags(draft));
+  if (random.chance(0.1)) windows.push(...doubts(draft));
   if (wild) windows.push(...tampering(draft));
   return windows.sort((a, b) => a.from - b.from);
 }
@@ -136,6 +138,22 @@ function outages({ random, baseTtlMs, safetyMs }: Draft): FaultWindow[] {
     const from = round(random.between(0, safetyMs * 0.9));
     const kind: RequestFault = random.pick(["lose-request", "lose-reply", "busy-503", "error-500", "busy-429"]);
     return { kind, node: "*", from, to: round(Math.min(safetyMs, from + baseTtlMs * random.magnitude(0.2, 6))), x: random.pick([0.5, 1]) };
+  });
+}
+
+function flags({ random, baseTtlMs, safetyMs, keys }: Draft): FaultWindow[] {
+  return Array.from({ length: 1 + random.below(Math.ceil(safetyMs / baseTtlMs / 5)) }, () => {
+    const from = round(random.between(0, safetyMs * 0.95));
+    return { kind: random.pick(FLAGS), node: "*", from, to: from, x: random.below(keys.length) };
+  });
+}
+
+/** The store is in doubt about a key: it answers 404 to the right ETag, and would let a create overwrite (rule W6). */
+function doubts({ random, baseTtlMs, safetyMs, keys }: Draft): FaultWindow[] {
+  return Array.from({ length: 1 + random.below(4) }, () => {
+    const from = round(random.between(0, safetyMs * 0.9));
+    const to = round(Math.min(safetyMs, from + baseTtlMs * random.magnitude(0.1, 5)));
+    return { kind: "doubt", node: "*", from, to, x: random.below(keys.length) };
   });
 }
 

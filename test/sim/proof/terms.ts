@@ -35,6 +35,8 @@ export interface TrackedTerm {
 export interface TermRules {
   /** Whether I1 is promised for a key. */
   readonly isExclusive: (key: string) => boolean;
+  /** Hears of each term when it was handed out. */
+  readonly onTerm: (term: TrackedTerm) => void;
   /** Hears of each term whose signal is aborted. */
   readonly onLoss: (term: TrackedTerm) => void;
 }
@@ -88,6 +90,7 @@ export class Terms {
     if (live === undefined) this.#live.set(key, (live = new Set()));
     live.add(tracked);
     this.#coverage.count("terms");
+    this.#rules.onTerm(tracked);
     this.#world.log("term", process.node.name, token, () => key);
     return tracked;
   }
