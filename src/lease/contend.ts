@@ -66,8 +66,9 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
 }
 
 function knownFree(lease: LeaseObject): boolean {
-  const { current } = lease.view;
-  return current !== undefined && judge(current, lease.judge(undefined), lease.nowMs()).kind === "free";
+  const { current, contradiction } = lease.view;
+  // A read that told otherwise is looked into first: what was a regression may have been repaired meanwhile (rule H10).
+  return current !== undefined && contradiction === undefined && judge(current, lease.judge(undefined), lease.nowMs()).kind === "free";
 }
 
 /** What to do about the key as it is known now. Reads and judges, changes nothing but a settled contradiction. */
