@@ -101,7 +101,8 @@ async function look(lease: LeaseObject, options: ContendOptions): Promise<StoreU
   const { store, key, timing } = lease.settings;
   const { view } = lease;
   const read: ReadResult = await store.get(key, {
-    ifNoneMatch: view.current?.etag,
+    // A version that was learnt by writing it has no Last-Modified yet, and a 304 would never tell it (rule C3).
+    ifNoneMatch: lease.settings.takeover === "observe" || view.current?.lastModifiedMs !== undefined ? view.current?.etag : undefined,
     maxBytes: MAX_RECORD_BYTES,
     timeoutMs: timing.requestTimeoutMs,
     signal: options.signal,
