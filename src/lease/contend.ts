@@ -66,8 +66,9 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
 }
 
 function knownFree(lease: LeaseObject): boolean {
-  const { current } = lease.view;
-  return current !== undefined && judge(current, lease.judge(undefined), lease.nowMs()).kind === "free";
+  const { current, contradiction } = lease.view;
+  // A read that told otherwise is looked into first: what was a regression may have been repaired meanwhile (rule H10).
+  return current !== undefined && contradiction === undefined && judge(current, lease.judge(undefined), lease.nowMs()).kind === "free";
 }
 
 /** What to do about the key as it is known now. Reads and judges, changes nothing but a settled contradiction. */
@@ -100,7 +101,8 @@ async function look(lease: LeaseObject, options: ContendOptions): Promise<StoreU
   const { store, key, timing } = lease.settings;
   const { view } = lease;
   const read: ReadResult = await store.get(key, {
-    ifNoneMatch: view.current?.etag,
+    // A version that was learnt by writing it has no Last-Modified yet, and a 304 would never tell it (rule C3).
+    ifNoneMatch: lease.settings.takeover === "observe" || view.current?.lastModifiedMs !== undefined ? view.current?.etag : undefined,
     maxBytes: MAX_RECORD_BYTES,
     timeoutMs: timing.requestTimeoutMs,
     signal: options.signal,

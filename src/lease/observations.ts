@@ -78,7 +78,7 @@ export class KeyView {
   #noteFound(read: Extract<ReadResult, { kind: "found" }>, nowMs: number): Noted {
     const { etag, lastModifiedMs, dateMs } = read;
     if (etag === this.current?.etag) {
-      this.current = { ...this.current, dateMs };
+      this.current = { ...this.current, dateMs, lastModifiedMs };
       this.contradiction = undefined;
       return "same";
     }

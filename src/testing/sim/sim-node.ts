@@ -50,6 +50,7 @@ export class SimNode {
   #wakeOrder: WakeOrder = "as-they-came";
   #waiting: Waiting[] = [];
   #process: SimProcess;
+  #clocksPartedAtMs: number | undefined;
 
   constructor(world: World, name: string, options: NodeOptions = {}) {
     this.world = world;
@@ -79,6 +80,11 @@ export class SimNode {
     return Math.floor(this.#exactWallMs());
   }
 
+  /** When the two clocks of this machine last moved apart, on its monotonic clock: a step of the wall clock, or a freeze. */
+  get clocksPartedAtMs(): number | undefined {
+    return this.#freezes > 0 ? this.monotonicMs() : this.#clocksPartedAtMs;
+  }
+
   /** The true time at which the monotonic clock will show `monotonicMs`, if nothing changes; `undefined` while it stands still. */
   trueAt(monotonicMs: number): number | undefined {
     const rate = this.#monotonicRate();
@@ -98,6 +104,7 @@ export class SimNode {
 
   stepWall(byMs: number): void {
     this.#change(() => (this.#wallMs += byMs));
+    this.#clocksPartedAtMs = this.monotonicMs();
     this.world.log("wall-step", this.name, byMs);
   }
 
@@ -119,6 +126,7 @@ export class SimNode {
     this.world.log("freeze", this.name);
     return once(() => {
       this.#change(() => this.#freezes--);
+      this.#clocksPartedAtMs = this.monotonicMs();
       this.#wakeUp("thaw");
     });
   }
@@ -135,6 +143,7 @@ export class SimNode {
   restart(): SimProcess {
     this.crash();
     this.#change(() => (this.#monotonicMs = 0));
+    this.#clocksPartedAtMs = undefined;
     this.#process = new SimProcess(this, this.#process.generation + 1, this.#options);
     this.world.log("restart", this.name, this.#process.generation);
     return this.#process;
@@ -208,6 +217,7 @@ export class SimProcess {
   /** Requests that have not been answered or given up. */
   inFlight = 0;
   readonly #timers = new Set<Timer>();
+  #keeping = 0;
   readonly #lag: KeyedRandom;
   readonly #options: NodeOptions;
   #alive = true;
@@ -235,9 +245,7 @@ export class SimProcess {
 
   /** Whether the runtime would let this process go on: a timer that keeps it, or a request on its way (rule H8). */
   get isKeptAlive(): boolean {
-    if (this.inFlight > 0) return true;
-    for (const timer of this.#timers) if (timer.keepAlive) return true;
-    return false;
+    return this.inFlight > 0 || this.#keeping > 0;
   }
 
   kill(): void {
@@ -262,6 +270,7 @@ export class SimProcess {
     const dueMs = this.node.monotonicMs() + Math.max(0, Math.max(1, delayMs) + late - early);
     const timer: Timer = { dueMs, fn, keepAlive, event: undefined, live: true };
     this.#timers.add(timer);
+    if (keepAlive) this.#keeping++;
     this.#arm(timer);
     return { cancel: () => this.#forget(timer) };
   }
@@ -286,7 +295,9 @@ export class SimProcess {
   }
 
   #forget(timer: Timer): void {
+    if (!timer.live) return;
     timer.live = false;
+    if (timer.keepAlive) this.#keeping--;
     if (timer.event !== undefined) timer.event.cancelled = true;
     this.#timers.delete(timer);
   }

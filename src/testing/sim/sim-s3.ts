@@ -81,6 +81,7 @@ export class SimS3 {
   readonly #objects = new Map<string, S3Object>();
   readonly #old = new Map<string, S3Object[]>();
   readonly #lastWriteMs = new Map<string, number>();
+  readonly #doubtful = new Map<string, number>();
   readonly #watchers: ((write: AppliedWrite) => void)[] = [];
 
   constructor(world: World, profile: StoreProfile = AWS_PROFILE) {
@@ -90,6 +91,19 @@ export class SimS3 {
 
   watch(watcher: (write: AppliedWrite) => void): void {
     this.#watchers.push(watcher);
+  }
+
+  /**
+   * Until the answer is called: every conditional write that names an ETag of this key is answered as if there were no object, reads show it
+   * all the same, and a create overwrites it. MinIO did that on several drives after it was killed in the middle of a write (rule W6).
+   */
+  doubt(key: string): () => void {
+    this.#doubtful.set(key, (this.#doubtful.get(key) ?? 0) + 1);
+    return () => {
+      const left = (this.#doubtful.get(key) ?? 1) - 1;
+      if (left > 0) this.#doubtful.set(key, left);
+      else this.#doubtful.delete(key);
+    };
   }
 
   peek(key: string): S3Object | undefined {
@@ -118,12 +132,12 @@ export class SimS3 {
         return this.#get(operation.key, operation.ifNoneMatch, dateMs, options.staleBy ?? 0);
       case "create":
         return this.#put(operation.key, operation.body, clockMs, dateMs, options.by, (object) =>
-          this.profile.conditions === "ignored" || object === undefined ? 200 : 412,
+          this.profile.conditions === "ignored" || object === undefined || this.#doubtful.has(operation.key) ? 200 : 412,
         );
       case "replace":
         return this.#put(operation.key, operation.body, clockMs, dateMs, options.by, (object) => {
           if (this.profile.conditions === "ignored") return 200;
-          if (object === undefined) return this.profile.missingOnReplace;
+          if (object === undefined || this.#doubtful.has(operation.key)) return this.profile.missingOnReplace;
           return object.etag === operation.etag ? 200 : 412;
         });
       case "list":

@@ -1,0 +1,54 @@
+/** States that must have been seen, or the run proved less than it says. */
+export const NAMED_STATES = [
+  "412 after an own lost reply",
+  "acquisition resolved as own",
+  "renewal resolved as own",
+  "reply after the deadline",
+  "late acquire that became an orphan",
+  "orphan taken again",
+  "takeover by waiting",
+  "takeover by store time",
+  "late renewal refused",
+  "late release refused",
+  "409 then applied",
+  "404 on If-Match",
+  "deadline while paused",
+  "stop during acquire",
+  "abort during renew",
+  "close with a request in flight",
+  "crash between PUT and reply",
+  "clock rate at the bound",
+  "token regression detected",
+  "fenced write refused",
+] as const;
+
+export type NamedState = (typeof NAMED_STATES)[number];
+
+export class Coverage {
+  readonly #counts = new Map<string, number>();
+
+  /** Named states must all be seen; other counts are only told. */
+  saw(state: NamedState): void {
+    this.count(state);
+  }
+
+  count(name: string, by = 1): void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
+  }
+
+  of(name: string): number {
+    return this.#counts.get(name) ?? 0;
+  }
+
+  add(other: Coverage): void {
+    for (const [name, n] of other.#counts) this.count(name, n);
+  }
+
+  entries(): readonly (readonly [string, number])[] {
+    return [...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  get missing(): readonly NamedState[] {
+    return NAMED_STATES.filter((state) => this.of(state) === 0);
+  }
+}

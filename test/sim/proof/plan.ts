@@ -1,0 +1,76 @@
+/**
+ * A plan is everything that a run depends on besides the code: who takes part with which settings, and what goes wrong when. It is made before
+ * the run, can be shrunk window by window, and is kept as a file that a person can read.
+ */
+import type { FaultWindow, Latency } from "../../../src/testing/sim/faults.ts";
+import type { StoreProfile } from "../../../src/testing/sim/sim-s3.ts";
+
+/** How a node's program uses the Manager. */
+export type Style = "run" | "start" | "campaign";
+
+export interface NodePlan {
+  readonly name: string;
+  readonly style: Style;
+  readonly ttlMs: number;
+  readonly marginMs?: number | undefined;
+  readonly pollMs?: number | undefined;
+  readonly drainMs: number;
+  readonly cooldownMs?: number | undefined;
+  readonly takeover: "auto" | "observe" | "store-time";
+  readonly rate: number;
+  readonly wallOffsetMs: number;
+  readonly timerEarlyMs: number;
+  readonly onDone: "keep" | "release";
+}
+
+export interface Plan {
+  readonly format: 1;
+  readonly seed: number;
+  /** Which promise it broke when it was found, and what it showed. For people. */
+  readonly found?: string | undefined;
+  readonly keys: readonly string[];
+  readonly nodes: readonly NodePlan[];
+  readonly latency: Latency;
+  readonly profile: Partial<StoreProfile>;
+  /** Whether all clocks keep to a rate within 10 % and no machine is both frozen and set back: then at most one believes. */
+  readonly boundedClocks: boolean;
+  /** Faults happen until then; after it only what was on its way still lands. */
+  readonly safetyMs: number;
+  /** How late a message can be at most. */
+  readonly latestMs: number;
+  readonly windows: readonly FaultWindow[];
+}
+
+/** Faults of the user's program, of operators, and of the store's contents, beside those of `faults.ts`. */
+export const PROGRAM_FAULTS = [
+  "stop",
+  "step-down",
+  "handler-throws",
+  "handler-rejects",
+  "handler-hangs",
+  "handler-returns",
+  "handler-blocks",
+  "impatient",
+] as const;
+/** Operators' words to a holder, by conditional writes (rule O1). `x` says which key. */
+export const FLAGS = ["flag-asked", "flag-step-down", "flag-revoke"] as const;
+/** An operator, or a restored backup, changes the record behind everybody's back: this is outside of what is promised, except for I4, I5, I8, I13. */
+export const TAMPERING = ["erase", "roll-back", "garbage"] as const;
+
+export function isTampered(plan: Plan): boolean {
+  return plan.windows.some((w) => (TAMPERING as readonly string[]).includes(w.kind));
+}
+
+/** JSON with one window on a line, in the order of time. */
+export function printPlan(plan: Plan): string {
+  const { windows, ...rest } = plan;
+  const head = JSON.stringify(rest, null, 2).slice(0, -2);
+  const lines = [...windows].sort((a, b) => a.from - b.from).map((w) => `    ${JSON.stringify(w)}`);
+  return `${head},\n  "windows": [${lines.length === 0 ? "" : `\n${lines.join(",\n")}\n  `}]\n}\n`;
+}
+
+export function parsePlan(text: string): Plan {
+  const plan = JSON.parse(text) as Partial<Plan>;
+  if (plan.format !== 1 || !Array.isArray(plan.windows) || !Array.isArray(plan.nodes)) throw new TypeError("this is no plan of format 1");
+  return plan as Plan;
+}

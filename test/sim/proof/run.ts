@@ -1,0 +1,169 @@
+/** One plan from beginning to end: faults and safety first, then calm, in which every election must find its leader and keep it. */
+import { settled, type DrainKind } from "../../../src/testing/sim/drain.ts";
+import { Arena, type ArenaOptions } from "./arena.ts";
+import type { Coverage } from "./coverage.ts";
+import type { NodePlan, Plan } from "./plan.ts";
+import { repair } from "./operator.ts";
+import { Violation } from "./violation.ts";
+
+export interface RunResult {
+  readonly seed: number;
+  readonly hash: string;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly coverage: Coverage;
+  readonly failure: Failure | undefined;
+}
+
+export interface Failure {
+  readonly invariant: string;
+  readonly message: string;
+  readonly atMs: number;
+}
+
+export interface RunOptions extends ArenaOptions {
+  readonly drain?: DrainKind | undefined;
+}
+
+export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<RunResult> {
+  const arena = new Arena(plan, options);
+  let failure: Failure | undefined;
+  const onRejection = (error: unknown): void => {
+    failure ??= { invariant: "I13", message: `unhandled rejection: ${textOf(error)}`, atMs: arena.world.nowMs };
+  };
+  process.on("unhandledRejection", onRejection);
+  try {
+    await play(arena);
+    // Rejections that nobody handled are told after the macrotask in which they happened.
+    await settled();
+  } catch (error) {
+    const invariant = error instanceof Violation ? error.invariant : "I13";
+    failure ??= { invariant, message: error instanceof Violation ? error.message : textOf(error), atMs: arena.world.nowMs };
+  } finally {
+    await settled();
+    process.off("unhandledRejection", onRejection);
+  }
+  summarize(arena);
+  const { world, coverage } = arena;
+  return { seed: plan.seed, hash: world.hash, events: world.events, simulatedMs: world.nowMs, coverage, failure };
+}
+
+async function play(arena: Arena): Promise<void> {
+  const { plan, world } = arena;
+  const forget = (): void => {
+    arena.ledger.forgetBefore(world.nowMs - 3 * plan.latestMs);
+    world.schedule(world.nowMs + plan.latestMs, forget);
+  };
+  forget();
+  await world.runUntil(plan.safetyMs);
+  // What was late may still land, and hung programs come to their end.
+  arena.isCalm = true;
+  repair(arena);
+  arena.startAll();
+  await world.runUntil(world.nowMs + plan.latestMs);
+  arena.startAll();
+  await findLeaders(arena);
+  await keepLeaders(arena);
+}
+
+/** I9: a leader within the time that the slowest evidence of a death takes, a poll of the slowest, and four requests there and back. */
+async function findLeaders(arena: Arena): Promise<void> {
+  const { plan, world } = arena;
+  const boundMs = failoverBoundMs(plan);
+  const since = world.nowMs;
+  for (const key of plan.keys) {
+    const objectKey = arena.objectKey(key);
+    await world.runUntil(since + boundMs, () => arena.terms.believers(objectKey).length > 0);
+    if (arena.terms.believers(objectKey).length === 0)
+      throw new Violation("I9", `${key} has no leader ${Math.round(boundMs)} ms after everything was calm again`);
+  }
+  arena.coverage.count("elections calm", plan.keys.length);
+}
+
+async function keepLeaders(arena: Arena): Promise<void> {
+  const { plan, world } = arena;
+  const tokens = new Map<string, number>();
+  const before = requestCounts(arena);
+  const stableMs = 6 * Math.max(...plan.nodes.map((n) => n.ttlMs));
+  for (const key of plan.keys) tokens.set(key, arena.ledger.history(arena.objectKey(key)).highestToken);
+  const isBroken = (): boolean => plan.keys.some((key) => arena.ledger.history(arena.objectKey(key)).highestToken !== tokens.get(key));
+  await world.runUntil(world.nowMs + stableMs, isBroken);
+  if (isBroken()) throw new Violation("I9", "leadership changed hands in the calm");
+  checkBudgets(arena, before, stableMs);
+  checkAgreement(arena);
+}
+
+/** Everybody who takes part knows who leads, and calls himself healthy. */
+function checkAgreement(arena: Arena): void {
+  for (const { plan: node, programs } of arena.members) {
+    for (const { key, manager, state } of programs) {
+      if (manager === undefined || state !== "on") continue;
+      const [leader] = arena.terms.believers(arena.objectKey(key));
+      const known = manager.lastLeader;
+      if (known?.fencingToken !== leader?.token || known?.holder !== leader?.process.node.name) {
+        const seen = known === undefined ? "nobody" : `${known.holder} with token ${known.fencingToken}`;
+        throw new Violation("I9", `${node.name} takes ${seen} for the leader of ${key} after a long calm`);
+      }
+      const health = manager.health();
+      if (!health.ok) throw new Violation("I9", `${node.name} calls itself ill in ${key} after a long calm: ${health.error.message}`);
+    }
+  }
+}
+
+/** I10: a holder sends at most three requests a ttl, a follower one a poll; what beginning and end cut off is rounded up. */
+function checkBudgets(arena: Arena, before: ReadonlyMap<string, number>, spanMs: number): void {
+  const now = requestCounts(arena);
+  for (const { plan: node } of arena.members) {
+    const used = (now.get(node.name) ?? 0) - (before.get(node.name) ?? 0);
+    const fastest = maxRate(node);
+    const perKey = Math.max((3 * spanMs * fastest) / (node.ttlMs - 3), (spanMs * fastest) / pollOf(node)) + 3;
+    const budget = arena.plan.keys.length * Math.ceil(perKey);
+    if (used > budget)
+      throw new Violation("I10", `${node.name} sent ${used} requests in ${Math.round(spanMs)} calm milliseconds; ${budget} are its share`);
+  }
+}
+
+function requestCounts(arena: Arena): Map<string, number> {
+  return new Map(arena.members.map(({ plan, node }) => [plan.name, node.process.requests]));
+}
+
+function pollOf(node: NodePlan): number {
+  return node.pollMs ?? Math.min(5_000, Math.floor(node.ttlMs / 3));
+}
+
+function maxRate(node: NodePlan): number {
+  return Math.max(1, node.rate);
+}
+
+/** The longest watch of any record, by the slowest clock, plus polls, cooldowns and requests. */
+export function failoverBoundMs(plan: Plan): number {
+  const slowest = Math.min(...plan.nodes.map((n) => n.rate));
+  const longestTtlMs = Math.max(...plan.nodes.map((n) => n.ttlMs));
+  const watchMs = Math.max(longestTtlMs * 1.1, (longestTtlMs * 0.9 * 1.1) / 0.9);
+  // By the store's stamps alone it takes as long as the stamps are coarse and wrong.
+  const stampsMs = plan.nodes.some((n) => n.takeover === "store-time") ? longestTtlMs / 0.9 + 2_000 + (plan.profile.skewMs ?? 0) * 2 : 0;
+  const pollMs = Math.max(...plan.nodes.map(pollOf));
+  const cooldownMs = Math.max(...plan.nodes.map((n) => n.cooldownMs ?? 2 * pollOf(n)));
+  const roundTripMs = plan.latency.minMs + 12 * plan.latency.meanMs;
+  return (Math.max(watchMs, stampsMs) + 3 * pollMs + cooldownMs + 2_000) / slowest + 8 * roundTripMs;
+}
+
+/** Counters of the package itself, and the named states that only they can tell. */
+function summarize(arena: Arena): void {
+  const { coverage, plan } = arena;
+  const stats = arena.sumStats();
+  for (const [name, n] of stats) if (n > 0) coverage.count(`stats ${name}`, n);
+  for (const [kind, n] of arena.network.struck) coverage.count(`fault ${kind}`, n);
+  if ((stats.get("takeoversByObservation") ?? 0) > 0) coverage.saw("takeover by waiting");
+  if ((stats.get("takeoversByStoreTime") ?? 0) > 0) coverage.saw("takeover by store time");
+  if (plan.boundedClocks && hasBothBounds(plan) && (stats.get("takeoversByObservation") ?? 0) > 0) coverage.saw("clock rate at the bound");
+}
+
+function hasBothBounds(plan: Plan): boolean {
+  const rates = [...plan.nodes.map((n) => n.rate), ...plan.windows.filter((w) => w.kind === "clock-rate").map((w) => w.x)];
+  return rates.includes(0.9) && rates.includes(1.1);
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,170 @@
+/**
+ * Swarm testing: each seed draws not only when things go wrong but which things can go wrong at all, how often, and who takes part. A fault
+ * that is always on hides others; leaving it out altogether in some seeds finds what it hid.
+ */
+import { isRequestFault, isTimed, REQUEST_FAULTS, type FaultWindow, type RequestFault } from "../../../src/testing/sim/faults.ts";
+import { KeyedRandom } from "../../../src/testing/sim/keyed-random.ts";
+import { FLAGS, PROGRAM_FAULTS, TAMPERING, type NodePlan, type Plan, type Style } from "./plan.ts";
+
+/** More than so many ttls tell nothing new within one seed. */
+const MAX_TTLS = 500;
+const STYLES: readonly Style[] = ["run", "run", "start", "campaign"];
+
+export interface SwarmLimits {
+  readonly hours: number;
+}
+
+interface Draft {
+  readonly random: KeyedRandom;
+  readonly seed: number;
+  readonly baseTtlMs: number;
+  readonly safetyMs: number;
+  readonly bounded: boolean;
+  readonly nodes: readonly NodePlan[];
+  readonly keys: readonly string[];
+}
+
+export function planOf(seed: number, limits: SwarmLimits): Plan {
+  const random = new KeyedRandom(seed, "swarm");
+  const baseTtlMs = Math.round(random.magnitude(200, 60_000));
+  const safetyMs = Math.round(Math.min(limits.hours * 3_600_000, MAX_TTLS * baseTtlMs));
+  const bounded = random.chance(0.85);
+  const skewMs = random.chance(0.5) ? 0 : Math.round(random.magnitude(10, 3_000));
+  const dates = random.chance(0.9);
+  const storeTime = random.chance(0.7) && dates;
+  const nodes = Array.from({ length: 1 + random.below(5) }, (_, i) => nodeOf(seed, i, { baseTtlMs, bounded, storeTime }));
+  const keys = Array.from({ length: random.chance(0.6) ? 1 : 1 + random.below(8) }, (_, i) => `e${i + 1}`);
+  const longestTtlMs = Math.max(...nodes.map((n) => n.ttlMs));
+  const draft: Draft = { random, seed, baseTtlMs, safetyMs, bounded, nodes, keys };
+  return {
+    format: 1,
+    seed,
+    keys,
+    nodes,
+    latency: { minMs: 0.2, meanMs: Math.min(250, baseTtlMs * random.magnitude(0.0005, 0.02)) },
+    profile: {
+      missingOnReplace: random.chance(0.3) ? 412 : 404,
+      dates,
+      storeTime,
+      skewMs,
+      offsetMs: random.chance(0.5) ? 0 : Math.round(random.between(-1e7, 1e7)),
+    },
+    boundedClocks: bounded,
+    safetyMs,
+    latestMs: 10 * longestTtlMs,
+    windows: windowsOf(draft),
+  };
+}
+
+/** A node's settings are its own draw, so that taking one away leaves the others as they are. */
+function nodeOf(seed: number, index: number, all: { baseTtlMs: number; bounded: boolean; storeTime: boolean }): NodePlan {
+  const { baseTtlMs, bounded, storeTime } = all;
+  const name = String.fromCharCode(97 + index);
+  const random = new KeyedRandom(seed, "node", name);
+  const ttlMs = Math.max(100, Math.round(baseTtlMs * (random.chance(0.7) ? 1 : random.pick([0.5, 0.8, 1.3, 2]))));
+  const style = random.pick(STYLES);
+  const custom = random.chance(0.4);
+  return {
+    name,
+    style,
+    ttlMs,
+    marginMs: custom ? Math.ceil(ttlMs * random.between(0.1, 0.35)) : undefined,
+    pollMs: random.chance(0.4) ? Math.max(5, Math.round(ttlMs * random.magnitude(0.05, 1))) : undefined,
+    drainMs: Math.round(ttlMs * random.magnitude(0.1, 5)),
+    cooldownMs: random.chance(0.5) ? Math.round(ttlMs * random.magnitude(0.01, 1)) : undefined,
+    takeover: random.chance(0.6) ? "auto" : random.pick(storeTime ? ["observe", "store-time"] : ["observe"]),
+    rate: rateOf(random, bounded),
+    wallOffsetMs: random.chance(0.5) ? 0 : Math.round(random.between(-1e8, 1e8)),
+    timerEarlyMs: random.chance(0.3) ? 1 : 0,
+    onDone: random.pick(["keep", "release"]),
+  };
+}
+
+function rateOf(random: KeyedRandom, bounded: boolean): number {
+  if (!bounded) return random.magnitude(0.4, 2.5);
+  return random.chance(0.4) ? 1 : random.pick([0.9, 1.1, random.between(0.9, 1.1)]);
+}
+
+function windowsOf(draft: Draft): FaultWindow[] {
+  const { random, bounded, nodes } = draft;
+  const wild = random.chance(0.08);
+  // Beyond the bound anything goes; within it a machine that is frozen may not be set back as well, or both of its clocks are wrong at once.
+  const clock = bounded ? [random.pick(["freeze", "wall-step"]), "clock-rate"] : ["freeze", "wall-step", "clock-rate"];
+  const kinds = [...REQUEST_FAULTS, ...clock, "pause", "crash", ...PROGRAM_FAULTS].filter(() => random.chance(0.35));
+  const windows: FaultWindow[] = [];
+  for (const kind of kinds) {
+    const perNode = random.magnitude(1, 30);
+    for (const node of nodes) windows.push(...windowsOfKind(draft, kind, node, perNode));
+  }
+  if (random.chance(0.3)) windows.push(...outages(draft));
+  if (random.chance(0.25)) windows.push(...flags(draft));
+  if (random.chance(0.1)) windows.push(...doubts(draft));
+  if (wild) windows.push(...tampering(draft));
+  return windows.sort((a, b) => a.from - b.from);
+}
+
+function windowsOfKind(draft: Draft, kind: string, node: NodePlan, perNode: number): FaultWindow[] {
+  const { baseTtlMs, safetyMs, seed } = draft;
+  const random = new KeyedRandom(seed, "windows", kind, node.name);
+  const count = Math.round(random.between(0, 2) * perNode);
+  return Array.from({ length: count }, () => {
+    const from = round(random.between(0, safetyMs * 0.95));
+    const lengthMs = baseTtlMs * random.magnitude(0.02, isRequestFault(kind) ? 4 : 3);
+    const to = round(Math.min(safetyMs, from + lengthMs));
+    return { kind, node: node.name, from, to, x: strengthOf(draft, random, kind), ...onlyOn(random, kind) };
+  });
+}
+
+function strengthOf(draft: Draft, random: KeyedRandom, kind: string): number {
+  const { baseTtlMs, bounded } = draft;
+  if (isRequestFault(kind)) {
+    if (!isTimed(kind)) return random.pick([0.1, 0.3, 0.7, 1]);
+    return round(baseTtlMs * (kind === "slow-request" || kind === "slow-reply" ? random.magnitude(0.02, 2) : random.magnitude(0.05, 10)));
+  }
+  if (kind === "clock-rate") return bounded ? random.pick([0.9, 1.1, random.between(0.9, 1.1)]) : random.magnitude(0.2, 4);
+  if (kind === "wall-step") return Math.round(random.pick([-1, 1]) * random.magnitude(50, 3_600_000));
+  if (kind === "handler-blocks") return round(baseTtlMs * random.magnitude(0.05, 3));
+  return random.below(3);
+}
+
+function onlyOn(random: KeyedRandom, kind: string): { on?: "get" | "put" } {
+  if (!isRequestFault(kind) || kind === "stale-read") return {};
+  return random.pick([{}, { on: "put" as const }, { on: "get" as const }]);
+}
+
+/** The store is gone for everybody: what comes back must not come back all at once. */
+function outages({ random, baseTtlMs, safetyMs }: Draft): FaultWindow[] {
+  return Array.from({ length: 1 + random.below(4) }, () => {
+    const from = round(random.between(0, safetyMs * 0.9));
+    const kind: RequestFault = random.pick(["lose-request", "lose-reply", "busy-503", "error-500", "busy-429"]);
+    return { kind, node: "*", from, to: round(Math.min(safetyMs, from + baseTtlMs * random.magnitude(0.2, 6))), x: random.pick([0.5, 1]) };
+  });
+}
+
+function flags({ random, baseTtlMs, safetyMs, keys }: Draft): FaultWindow[] {
+  return Array.from({ length: 1 + random.below(Math.ceil(safetyMs / baseTtlMs / 5)) }, () => {
+    const from = round(random.between(0, safetyMs * 0.95));
+    return { kind: random.pick(FLAGS), node: "*", from, to: from, x: random.below(keys.length) };
+  });
+}
+
+/** The store is in doubt about a key: it answers 404 to the right ETag, and would let a create overwrite (rule W6). */
+function doubts({ random, baseTtlMs, safetyMs, keys }: Draft): FaultWindow[] {
+  return Array.from({ length: 1 + random.below(4) }, () => {
+    const from = round(random.between(0, safetyMs * 0.9));
+    const to = round(Math.min(safetyMs, from + baseTtlMs * random.magnitude(0.1, 5)));
+    return { kind: "doubt", node: "*", from, to, x: random.below(keys.length) };
+  });
+}
+
+function tampering({ random, safetyMs, keys }: Draft): FaultWindow[] {
+  return Array.from({ length: 1 + random.below(4) }, () => {
+    const from = round(random.between(safetyMs * 0.1, safetyMs * 0.9));
+    return { kind: random.pick(TAMPERING), node: "*", from, to: from, x: random.below(keys.length) };
+  });
+}
+
+/** Whole milliseconds, so that a plan is easy to read. */
+function round(ms: number): number {
+  return Math.round(ms);
+}

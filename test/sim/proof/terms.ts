@@ -1,0 +1,170 @@
+/**
+ * Every term that was handed to a user, with what the user was told of it, and the promises about it: I1 (one at a time), I4 and H3 (it ends
+ * once, by a timer, in time), I5 (who is told what, in which order).
+ *
+ * Belief is read from `remainingMs`, which only looks: asking `isHeld()` after each event would end terms that the code had not noticed yet
+ * and so hide a missing timer. What `isHeld()` says is judged when the user's program asks it.
+ */
+import type { Term } from "../../../src/election/term.ts";
+import type { SimProcess } from "../../../src/testing/sim/sim-node.ts";
+import type { World } from "../../../src/testing/sim/world.ts";
+import type { Coverage } from "./coverage.ts";
+import { Violation } from "./violation.ts";
+
+/** How much running time a process may take to notice that a deadline passed: the lag of its timers (at most twelve means) and a little. */
+const NOTICE_MS = 25;
+
+export interface TrackedTerm {
+  readonly term: Term;
+  readonly key: string;
+  readonly token: number;
+  readonly process: SimProcess;
+  readonly ttlMs: number;
+  aborted: boolean;
+  reason: unknown;
+  /** A look by the user's program said "not held". */
+  seenEnded: boolean;
+  demoted: boolean;
+  /** What onEvent said of its end. */
+  endEvents: number;
+  /** The process's monotonic clock when the deadline was first seen past while it ran. */
+  pastSinceMs: number | undefined;
+  pausedPast: boolean;
+}
+
+export interface TermRules {
+  /** Whether I1 is promised for a key. */
+  readonly isExclusive: (key: string) => boolean;
+  /** Hears of each term when it was handed out. */
+  readonly onTerm: (term: TrackedTerm) => void;
+  /** Hears of each term whose signal is aborted. */
+  readonly onLoss: (term: TrackedTerm) => void;
+}
+
+export class Terms {
+  readonly #world: World;
+  readonly #coverage: Coverage;
+  readonly #rules: TermRules;
+  /** Terms that may still be believed in, by key. */
+  readonly #live = new Map<string, Set<TrackedTerm>>();
+  readonly #all = new WeakMap<Term, TrackedTerm>();
+
+  constructor(world: World, coverage: Coverage, rules: TermRules) {
+    this.#world = world;
+    this.#coverage = coverage;
+    this.#rules = rules;
+    world.addCheck(() => this.#check());
+  }
+
+  isExclusive(key: string): boolean {
+    return this.#rules.isExclusive(key);
+  }
+
+  track(term: Term, process: SimProcess, ttlMs: number): TrackedTerm {
+    const known = this.#all.get(term);
+    if (known !== undefined) return known;
+    const { key, fencingToken: token } = term;
+    const tracked: TrackedTerm = {
+      term,
+      key,
+      token,
+      process,
+      ttlMs,
+      aborted: false,
+      reason: undefined,
+      seenEnded: false,
+      demoted: false,
+      endEvents: 0,
+      pastSinceMs: undefined,
+      pausedPast: false,
+    };
+    const onAbort = (): void => {
+      tracked.aborted = true;
+      tracked.reason = term.signal.reason;
+      this.#world.log("term-ended", process.node.name, token, () => String((tracked.reason as Error).message));
+      this.#rules.onLoss(tracked);
+    };
+    term.signal.addEventListener("abort", onAbort, { once: true });
+    this.#all.set(term, tracked);
+    let live = this.#live.get(key);
+    if (live === undefined) this.#live.set(key, (live = new Set()));
+    live.add(tracked);
+    this.#coverage.count("terms");
+    this.#rules.onTerm(tracked);
+    this.#world.log("term", process.node.name, token, () => key);
+    return tracked;
+  }
+
+  /** A look of the user's program, as it would make before a protected action. */
+  look(tracked: TrackedTerm): boolean {
+    const held = tracked.term.isHeld();
+    if (held && tracked.seenEnded) throw new Violation("I4", `${describe(tracked)}: isHeld() says yes after it had said no`);
+    if (!held) tracked.seenEnded = true;
+    if (!held && !tracked.aborted) throw new Violation("I5", `${describe(tracked)}: isHeld() says no, but the signal has not been aborted`);
+    if (held && this.isExclusive(tracked.key)) {
+      for (const other of this.#live.get(tracked.key) ?? []) {
+        if (other !== tracked && other.process.isAlive && other.term.remainingMs > 0) throw overlap(tracked, other);
+      }
+    }
+    return held;
+  }
+
+  /** The believers in a key at this instant. */
+  believers(key: string): TrackedTerm[] {
+    return [...(this.#live.get(key) ?? [])].filter((t) => t.process.isAlive && t.term.remainingMs > 0);
+  }
+
+  /** Terms of a process that may still be believed in. */
+  of(process: SimProcess): TrackedTerm[] {
+    return [...this.#live.values()].flatMap((live) => [...live].filter((t) => t.process === process));
+  }
+
+  #check(): void {
+    for (const [key, live] of this.#live) {
+      let first: TrackedTerm | undefined;
+      for (const tracked of live) {
+        if (!tracked.process.isAlive) {
+          live.delete(tracked);
+          continue;
+        }
+        const believes = tracked.term.remainingMs > 0;
+        if (!believes) this.#pastDeadline(tracked, live);
+        else if (first === undefined) first = tracked;
+        else if (this.isExclusive(key)) throw overlap(first, tracked);
+      }
+    }
+  }
+
+  /** H3: a timer ends it, so a process that runs notices at once, whatever its requests do. */
+  #pastDeadline(tracked: TrackedTerm, live: Set<TrackedTerm>): void {
+    if (tracked.aborted) {
+      live.delete(tracked);
+      return;
+    }
+    const { node } = tracked.process;
+    if (!node.isRunning) {
+      if (!tracked.pausedPast) this.#coverage.saw("deadline while paused");
+      tracked.pausedPast = true;
+      tracked.pastSinceMs = undefined;
+      return;
+    }
+    // Where the wall clock alone passed the deadline, nothing but a look can tell: the timer is the monotonic clock's.
+    const parted = node.clocksPartedAtMs;
+    if (parted !== undefined && node.monotonicMs() - parted < tracked.ttlMs) return;
+    tracked.pastSinceMs ??= node.monotonicMs();
+    if (node.monotonicMs() - tracked.pastSinceMs > NOTICE_MS) {
+      throw new Violation(
+        "I5",
+        `${describe(tracked)}: its deadline passed ${NOTICE_MS} ms ago and its signal has not been aborted (rule H3)`,
+      );
+    }
+  }
+}
+
+function overlap(a: TrackedTerm, b: TrackedTerm): Violation {
+  return new Violation("I1", `two believe at the same time: ${describe(a)} and ${describe(b)}`);
+}
+
+export function describe(t: TrackedTerm): string {
+  return `${t.process.node.name}${t.process.generation} in ${t.key} with token ${t.token}`;
+}
