@@ -1,41 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { actsOf, type Contender, contender, FAILOVER_BOUND_MS, electionAbove, overlaps, pass, POLL_MS, TTL_MS } from "../support/contenders.ts";
+import { actsOf, FAILOVER_BOUND_MS, electionAbove, overlaps, pass, POLL_MS, TTL_MS } from "../support/contenders.ts";
 import { hostMs } from "../support/host-clock.ts";
-import { freshBucket } from "../support/minio-client.ts";
 import { sharedMinio } from "../support/servers.ts";
+import { stage } from "../support/stage.ts";
 import { wallShift, wallShiftMethod } from "../support/wall-clock.ts";
-
-const KEY = "app/locks/elections/race";
-
-interface Stage {
-  readonly nodes: Contender[];
-  add(node: string, more?: object): Promise<Contender>;
-  record(): Promise<Record<string, unknown>>;
-}
-
-/** An empty bucket on the real server, and nodes of one election on it. */
-async function stage(): Promise<Stage> {
-  const server = sharedMinio();
-  const bucket = await freshBucket(server);
-  const nodes: Contender[] = [];
-  return {
-    nodes,
-    async add(node, more = {}) {
-      const made = contender({ node, server, url: bucket.url("app"), ...more });
-      nodes.push(made);
-      await made.event("ready");
-      return made;
-    },
-    async record() {
-      const object = await bucket.outside.peek(bucket.bucket, KEY);
-      return JSON.parse(object?.body ?? "null") as Record<string, unknown>;
-    },
-  };
-}
 
 describe("failover on a real MinIO, between processes", () => {
   it("kill -9: another leads within the bound, with the next token, and never two at once", async () => {
-    const { nodes, add } = await stage();
+    const { nodes, add } = await stage(sharedMinio());
     for (const name of ["a", "b", "c"]) await add(name);
     const first = await electionAbove(nodes, 0);
     await pass(TTL_MS);
@@ -51,7 +23,7 @@ describe("failover on a real MinIO, between processes", () => {
   });
 
   it("SIGTERM: the key is freed, and another leads within a poll", async () => {
-    const { nodes, add, record } = await stage();
+    const { nodes, add, record } = await stage(sharedMinio());
     for (const name of ["a", "b"]) await add(name);
     const first = await electionAbove(nodes, 0);
     await pass(POLL_MS * 2);
@@ -67,7 +39,7 @@ describe("failover on a real MinIO, between processes", () => {
   });
 
   it("kill -9, and a ttl later three fresh processes: the first gets it at its first request, by the store's own time", async () => {
-    const { add } = await stage();
+    const { add } = await stage(sharedMinio());
     const old = await add("old");
     const first = await electionAbove([old], 0);
     await old.kill();
@@ -85,7 +57,7 @@ describe("failover on a real MinIO, between processes", () => {
   });
 
   it("SIGSTOP for longer than the ttl: the stopped one knows at its first look, and never acts again under its old token", async () => {
-    const { nodes, add } = await stage();
+    const { nodes, add } = await stage(sharedMinio());
     for (const name of ["a", "b"]) await add(name);
     const first = await electionAbove(nodes, 0);
     await pass(POLL_MS * 2);
@@ -108,7 +80,7 @@ describe("failover on a real MinIO, between processes", () => {
   });
 
   it(`wall clock 10 minutes ahead: one clean loss and a new election with a higher token; 10 minutes back: nothing (${wallShiftMethod})`, async () => {
-    const { nodes, add } = await stage();
+    const { nodes, add } = await stage(sharedMinio());
     const wall = wallShift();
     const a = await add("a", { wall });
     const first = await electionAbove([a], 0);

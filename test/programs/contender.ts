@@ -21,7 +21,13 @@ let term: Term | undefined;
 listen(async (command) => {
   switch (command["do"]) {
     case "look":
-      return { isLeader: manager.isLeader(), aborted: term?.signal.aborted, assert: asserted(), token: term?.fencingToken, remainingMs: term?.remainingMs };
+      return {
+        isLeader: manager.isLeader(),
+        aborted: term?.signal.aborted,
+        assert: asserted(),
+        token: term?.fencingToken,
+        remainingMs: term?.remainingMs,
+      };
     case "verify":
       return term?.verify();
     case "step-down":
@@ -58,7 +64,8 @@ try {
           await new Promise((resolve) => setTimeout(resolve, actMs));
         }
       },
-      onDemoted: ({ term: ended, reason }) => emit("demoted", { token: ended.fencingToken, code: reason.code, reason: reason.reason, message: reason.message }),
+      onDemoted: ({ term: ended, reason }) =>
+        emit("demoted", { token: ended.fencingToken, code: reason.code, reason: reason.reason, message: reason.message }),
       onLeaderChange: ({ leader }) => emit("leader", { holder: leader?.holder, token: leader?.fencingToken }),
     },
     { signal: stop.signal },

@@ -46,7 +46,9 @@ export interface Act {
 
 /** Everything that leaders did, in true order: all processes of a machine share one monotonic clock. */
 export function actsOf(nodes: readonly Contender[]): Act[] {
-  const acts = nodes.flatMap((n) => n.events.filter((e) => e.event === "act").map((e) => ({ node: n.node, token: Number(e["token"]), atMs: e.atMs })));
+  const acts = nodes.flatMap((n) =>
+    n.events.filter((e) => e.event === "act").map((e) => ({ node: n.node, token: Number(e["token"]), atMs: e.atMs })),
+  );
   return acts.sort((a, b) => a.atMs - b.atMs);
 }
 
@@ -70,10 +72,15 @@ export interface Election {
 export async function electionAbove(nodes: readonly Contender[], above: number, timeoutMs = 20_000): Promise<Election> {
   const until = performance.now() + timeoutMs;
   for (;;) {
-    const elections = nodes.flatMap((node) => node.events.filter((e) => e.event === "elected").map((e) => ({ node, token: Number(e["token"]), atMs: e.atMs })));
+    const elections = nodes.flatMap((node) =>
+      node.events.filter((e) => e.event === "elected").map((e) => ({ node, token: Number(e["token"]), atMs: e.atMs })),
+    );
     const next = elections.filter((e) => e.token > above).sort((x, y) => x.token - y.token)[0];
     if (next !== undefined) return next;
-    if (performance.now() > until) throw new Error(`nobody was elected with a token above ${above} within ${timeoutMs} ms\n${nodes.map((n) => n.transcript()).join("\n")}`);
+    if (performance.now() > until)
+      throw new Error(
+        `nobody was elected with a token above ${above} within ${timeoutMs} ms\n${nodes.map((n) => n.transcript()).join("\n")}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
