@@ -93,11 +93,14 @@ function troubleOf(answer: WireAnswer, about: About): Trouble {
   if (EXPIRED.has(code)) return busy(true);
   if (status === 409) return busy(CONFLICTS.has(code));
   if (status === 429 || status === 503) return busy(false);
-  if (status >= 500 || status === 408 || PASSING.has(code)) return { kind: "passing", error: unavailable(answer, about, "failed") };
+  if ((status >= 500 && status !== 501) || status === 408 || PASSING.has(code))
+    return { kind: "passing", error: unavailable(answer, about, "failed") };
   // A 400 that is no S3 error document is a proxy's: it may be about the connection, and it may come after the fact.
   if (status === 400 && answer.code === undefined && answer.region === undefined)
     return { kind: "passing", error: unavailable(answer, about, "failed") };
-  if (status < 300) return { kind: "passing", error: unavailable(answer, about, "answered what was not asked") };
+  // Answers to another question than was asked: a 2xx that is no object, a 304 or a missing key to a write.
+  if (status < 300 || status === 304 || (status === 404 && isMissingKey(answer)))
+    return { kind: "passing", error: unavailable(answer, about, "answered what was not asked") };
   return { kind: "denied", error: accessError(answer, about) };
 }
 
