@@ -142,8 +142,8 @@ describe("the linter finds", () => {
 describe("the doors between rooms", () => {
   it.each(ROOMS)("%s opens those that it should, and no other", (from) => {
     const others = ROOMS.filter((to) => to !== from);
-    const shut = findings.filter(({ code }) => code.includes("no-restricted-imports")).map(({ filename }) => filename);
-    expect(others.filter((to) => !shut.includes(`src/${from}/to-${to}.ts`))).toEqual(others.filter((to) => mayImport(from, to)));
+    const shut = new Set(findings.filter(({ code }) => code.includes("no-restricted-imports")).map(({ filename }) => filename));
+    expect(others.filter((to) => !shut.has(`src/${from}/to-${to}.ts`))).toEqual(others.filter((to) => mayImport(from, to)));
   });
 
   it("exist for every folder of src", () => {
