@@ -1,29 +1,39 @@
 import { fileURLToPath } from "node:url";
-import { defineConfig } from "vitest/config";
+import { defineConfig, type TestUserConfig } from "vitest/config";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** Tests in this process see the sources, so that there is one copy of each class; programs that tests start see the build, as users do. */
-const sources = [
+export const sources: { find: RegExp; replacement: string }[] = [
   { find: /^s3-consensus$/, replacement: here("src/index.ts") },
   { find: /^s3-consensus\/node$/, replacement: here("src/node.ts") },
   { find: /^s3-consensus\/memory$/, replacement: here("src/store/memory-store.ts") },
   { find: /^s3-consensus\/testing$/, replacement: here("src/testing/index.ts") },
 ];
 
-/** Shared by the three tiers. */
+/** Finds, builds and starts the real servers. */
+export const globalSetup: string[] = [here("test/support/global-setup.ts")];
+
+/** The same in all three tiers. */
 export const common: { setupFiles: string[]; testTimeout: number; hookTimeout: number } = {
   setupFiles: [here("test/support/setup.ts")],
   testTimeout: 30_000,
   hookTimeout: 60_000,
 };
 
-export default defineConfig({
-  test: {
-    globalSetup: [here("test/support/global-setup.ts")],
-    reporters: ["default", ["json", { outputFile: here(".cache/report/tests.json") }]],
+/** For a person, and as a file that .ci/run counts by. A run without a test, or with one picked out, is not a run. */
+export function report(tier: string): Pick<TestUserConfig, "reporters" | "allowOnly" | "passWithNoTests"> {
+  return {
+    reporters: ["default", ["json", { outputFile: here(`.cache/report/${tier}.json`) }]],
     allowOnly: false,
     passWithNoTests: false,
+  };
+}
+
+export default defineConfig({
+  test: {
+    ...report("tests"),
+    globalSetup,
     coverage: { provider: "v8", include: ["src/**"], reporter: ["text-summary", "html"] },
     projects: [
       {
@@ -45,7 +55,6 @@ export default defineConfig({
           name: "integration",
           include: ["test/integration/**/*.test.ts", "example_test.ts"],
           // Several processes each, on real servers, measured by the clock: one file at a time, after the rest.
-          maxWorkers: 1,
           fileParallelism: false,
           testTimeout: 120_000,
           sequence: { groupOrder: 1 },

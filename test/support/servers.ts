@@ -143,7 +143,7 @@ export async function startGofakes3With(path: string, port?: number): Promise<Ow
 }
 
 /** Docker Compose with the file that users get too: the shared server where neither a binary nor Go is at hand. */
-export async function startComposedMinio(): Promise<{ readonly server: S3Server; stop(): void }> {
+export async function startComposedMinio(): Promise<{ readonly server: S3Server; readonly stop: () => void }> {
   const port = await freePort();
   const project = `s3-consensus-test-${process.pid}`;
   const compose = (stdio: StdioOptions, ...args: string[]): number | null =>
