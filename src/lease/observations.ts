@@ -106,11 +106,12 @@ export class KeyView {
 
   /** Takes a version as the newest: a read that is not older than any before, or a write of our own that was applied. */
   accept(sighting: Sighting): void {
+    // The answer to a write of ours may come after a read that showed a later version: the later one stays (rule W7).
+    if (this.highest !== undefined && compareRecords(sighting.record, this.highest) < 0) return;
     this.current = sighting;
     this.absent = false;
     this.contradiction = undefined;
-    if (this.highest === undefined || compareRecords(sighting.record, this.highest) > 0)
-      this.highest = { fencingToken: sighting.record.fencingToken, version: sighting.record.version };
+    this.highest = { fencingToken: sighting.record.fencingToken, version: sighting.record.version };
   }
 
   noteRefused(etag: string | undefined, nowMs: number): void {
