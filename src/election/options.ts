@@ -163,7 +163,7 @@ function jsonFault(value: unknown, path: string, depth: number): string | undefi
   if (typeof value === "object") {
     const proto: unknown = Object.getPrototypeOf(value);
     if (proto !== Object.prototype && proto !== null)
-      return `${path} is a ${(value as object).constructor.name}; use plain objects, arrays, texts, numbers, true, false and null`;
+      return `${path} is a ${value.constructor.name}; use plain objects, arrays, texts, numbers, true, false and null`;
     return firstOf(
       Object.entries(value).map(([k, v]) => [`${path}.${k}`, v] as const),
       depth,

@@ -12,20 +12,19 @@ export interface LeaseSignal extends AbortSignal {
 export function leaseSignal(controller: AbortController, check: () => void): LeaseSignal {
   const { signal } = controller;
   const native = Object.getPrototypeOf(signal) as AbortSignal;
-  const aborted = (): boolean => Reflect.get(native, "aborted", signal) as boolean;
+  const aborted = (): boolean => Reflect.get(native, "aborted", signal);
+  const look = (): boolean => {
+    if (!aborted()) check();
+    return aborted();
+  };
   Object.defineProperties(signal, {
-    aborted: {
-      get: () => {
-        if (!aborted()) check();
-        return aborted();
-      },
-    },
+    aborted: { get: look },
+    reason: { get: () => (look() ? Reflect.get(native, "reason", signal) : undefined) },
     throwIfAborted: {
       value: () => {
-        if (!aborted()) check();
-        if (aborted()) throw signal.reason;
+        if (look()) throw signal.reason;
       },
     },
   });
-  return signal as LeaseSignal;
+  return signal;
 }

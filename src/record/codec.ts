@@ -72,19 +72,19 @@ export function decodeRecord(key: string, body: Uint8Array): LeaseRecord {
 }
 
 function parseObject(key: string, body: Uint8Array): Record<string, unknown> {
-  let text: string;
+  let decoded: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    decoded = new TextDecoder("utf-8", { fatal: true }).decode(body);
   } catch (e) {
     throw fault(key, "foreign", "is not UTF-8 text", e);
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(decoded);
   } catch (e) {
     // A record that was cut off still begins like one.
-    const looksOurs = /^\s*\{/.test(text) && text.includes('"format"');
-    throw fault(key, looksOurs ? "damaged" : "foreign", text === "" ? "is empty" : "is not JSON", e);
+    const looksOurs = /^\s*\{/.test(decoded) && decoded.includes('"format"');
+    throw fault(key, looksOurs ? "damaged" : "foreign", decoded === "" ? "is empty" : "is not JSON", e);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw fault(key, "foreign", "is JSON, but not an object");
   return value as Record<string, unknown>;
