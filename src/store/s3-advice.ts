@@ -30,6 +30,9 @@ const ACTION: Readonly<Record<WireRequest["op"], string>> = {
   delete: "s3:DeleteObject",
 };
 
+const SIGNATURE_ADVICE =
+  "the secret key does not belong to the access key, or a proxy changes the request (host, path or headers) after it was signed";
+
 /** The hint for a 4xx or 3xx that is no outcome of a condition. */
 export function adviceFor(answer: WireAnswer, about: About): string {
   const region = wrongRegion(answer);
@@ -40,7 +43,9 @@ export function adviceFor(answer: WireAnswer, about: About): string {
     case "InvalidAccessKeyId":
       return "the access key is not known to this server: check which credentials the AWS SDK finds (environment, profile, role) and the endpoint";
     case "SignatureDoesNotMatch":
-      return "the secret key does not belong to the access key, or a proxy changes the request (host, path or headers) after it was signed";
+      return SIGNATURE_ADVICE;
+    case "AccessDenied":
+      return deniedAdvice(answer, about);
     case "RequestTimeTooSkewed":
     case "RequestExpired":
       return clockAdvice(answer, about);
@@ -73,6 +78,8 @@ function deniedAdvice(answer: WireAnswer, about: About): string {
   if (answer.code === undefined) {
     return "the answer is not from S3: a proxy or a firewall on the way denied it, or the endpoint is not an S3 server, or it takes no unsigned requests";
   }
+  // MinIO's words for a header that was signed and did not arrive.
+  if (/headers present in the request which were not signed/i.test(answer.message ?? "")) return SIGNATURE_ADVICE;
   if (/kms:/i.test(answer.message ?? "")) return "allow kms:Decrypt and kms:GenerateDataKey on the bucket's KMS key";
   const policy = `The least policy that works: ${minimalPolicy(about.bucket, about.prefix)}`;
   if (about.op === "get") {
