@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ObjectStore, WriteResult } from "../../src/store/object-store.ts";
-import { StoreUnavailableError, StoreUnsafeError } from "../../src/errors.ts";
+import { StoreUnsafeError } from "../../src/errors.ts";
+import { runProbe } from "../../src/store/probe.ts";
 import { testWorld, type TestWorld, type TestWorldOptions } from "../../src/testing/sim/test-world.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -186,11 +187,30 @@ describe("the simulated network", () => {
     expect(store.stats()["get"]).toBeUndefined();
   });
 
-  it("fails the proof of a store that can't be reached, and tries again when asked again", async () => {
+  it("gives up the proof of a store when its signal aborts, and tries again when asked again", async () => {
     const { world, store } = start();
-    world.node("a").faults({ kind: "lose-request" });
-    await expect(world.until(store.ensureSafe())).rejects.toThrow(StoreUnavailableError);
+    const aborted = store.ensureSafe({ signal: AbortSignal.abort(new Error("mine")) });
+    await expect(aborted).rejects.toThrow("mine");
+    const late = new AbortController();
+    const begun = store.ensureSafe({ signal: late.signal });
+    late.abort(new Error("mine too"));
+    await expect(world.until(begun)).rejects.toThrow("mine too");
     await expect(world.until(store.ensureSafe())).resolves.toMatchObject({ storeTime: true });
+  });
+
+  it("spares the proof of the store, so that a rule strikes the program's own first request", async () => {
+    const { world, store } = start();
+    world.node("a").faults({ kind: "lose-reply", on: "put" });
+    await world.until(store.ensureSafe());
+    expect((await world.until(store.create("k", bytes("1")))).kind).toBe("unknown");
+  });
+
+  it("is told apart by the package's own probe: a store that keeps its conditions, and one that ignores them", async () => {
+    const good = start();
+    const place = { endpoint: "sim", bucket: "b", prefix: "" };
+    await expect(good.world.until(runProbe(good.store, { place }))).resolves.toBeDefined();
+    const bad = start({ profile: { conditions: "ignored" } });
+    await expect(bad.world.until(runProbe(bad.store, { place }))).rejects.toThrow(StoreUnsafeError);
   });
 });
 

@@ -167,7 +167,7 @@ export class SimStore implements ObjectStore {
     const on = classOf(operation);
     const number = ++process.requests;
     const draws = drawsOf(new KeyedRandom(world.seed, "request", process.node.name, process.generation, number));
-    const fate = this.#network.fateOf(process.node.name, on, draws);
+    const fate = this.#network.fateOf(process.node.name, on, draws, "key" in operation && operation.key === PROBE_KEY);
     const attempt: Attempt = { process, number, operation, fate, sentMs: world.nowMs };
     world.log("send", process.node.name, number, () => `${operation.kind} ${"key" in operation ? operation.key : operation.prefix}`);
     this.#count(on);

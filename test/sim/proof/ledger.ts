@@ -180,6 +180,8 @@ export class Ledger {
   }
 
   #applied({ key, body, etag, by }: AppliedWrite): void {
+    // The hidden folder is the probe's.
+    if (key.startsWith(".")) return;
     const history = this.history(key);
     const record = viewOf(body);
     const before = history.current;

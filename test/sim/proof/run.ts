@@ -110,14 +110,19 @@ function checkAgreement(arena: Arena): void {
   }
 }
 
-/** I10: a holder sends at most three requests a ttl, a follower one a poll; what beginning and end cut off is rounded up. */
+/**
+ * I10: a holder sends at most three requests a ttl, a follower one a poll; what beginning and end cut off is rounded up. A follower whose poll
+ * is longer than the watch of the record (of a node with a much shorter ttl) does not look again before its CAS: two requests a watch.
+ */
 function checkBudgets(arena: Arena, before: ReadonlyMap<string, number>, spanMs: number): void {
   const now = requestCounts(arena);
+  const shortestWatchMs = Math.min(...arena.plan.nodes.map((n) => n.ttlMs)) * 1.1;
   for (const { plan: node } of arena.members) {
     const used = (now.get(node.name) ?? 0) - (before.get(node.name) ?? 0);
-    const fastest = maxRate(node);
-    const perKey = Math.max((3 * spanMs * fastest) / (node.ttlMs - 3), (spanMs * fastest) / pollOf(node)) + 3;
-    const budget = arena.plan.keys.length * Math.ceil(perKey);
+    const pollMs = pollOf(node);
+    const asFollower = pollMs < shortestWatchMs ? 1 / pollMs : 2 / shortestWatchMs;
+    const asHolder = 3 / (node.ttlMs - 3);
+    const budget = arena.plan.keys.length * (Math.ceil(spanMs * maxRate(node) * Math.max(asFollower, asHolder)) + 3);
     if (used > budget)
       throw new Violation("I10", `${node.name} sent ${used} requests in ${Math.round(spanMs)} calm milliseconds; ${budget} are its share`);
   }
