@@ -52,9 +52,9 @@ export function adoptContainer(name: string): void {
   tell(`container ${name}`);
 }
 
-/** A new folder below the system's place for temporary files, removed at the end of our process at the latest. */
-export function temporaryFolder(purpose: string): string {
-  const path = mkdtempSync(join(tmpdir(), `s3-consensus-${purpose}-`));
+/** A new folder, by default below the system's place for temporary files, removed at the end of our process at the latest. */
+export function temporaryFolder(purpose: string, below: string = tmpdir()): string {
+  const path = mkdtempSync(join(below, `s3-consensus-${purpose}-`));
   tell(`folder ${path}`);
   return path;
 }
