@@ -182,8 +182,8 @@ export class Manager<M extends Json = Json> {
 
   /** The present leader first, then each change; the newest wins. Ends by `break`, or rejects with the reason of `signal`. */
   observe(options?: { readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<LeaderChange<M>> {
-    const followed = this.#watch.known && (this.#contending || this.current !== undefined);
-    return new LeaderObserver(this.#watch, this.#observers, options?.signal, followed);
+    const presentIsKnown = this.#watch.known && (this.#contending || this.current !== undefined || this.#observers.runs);
+    return new LeaderObserver(this.#watch, this.#observers, options?.signal, presentIsKnown);
   }
 
   /**
@@ -333,7 +333,8 @@ export class Manager<M extends Json = Json> {
     if (this.#watch.last?.fencingToken === this.#term?.fencingToken) this.#publish(undefined);
   }
 
-  async #readLeader(signal: AbortSignal | undefined, transientIsFine: boolean): Promise<void> {
+  /** @returns whether the store answered. */
+  async #readLeader(signal: AbortSignal | undefined, transientIsFine: boolean): Promise<boolean> {
     signal?.throwIfAborted();
     const { view } = this.#lease;
     const { key, timing } = this.#config;
@@ -346,12 +347,13 @@ export class Manager<M extends Json = Json> {
     signal?.throwIfAborted();
     if (read.kind === "denied") throw read.error;
     if (read.kind === "unavailable") {
-      if (transientIsFine) return;
+      if (transientIsFine) return false;
       throw read.error;
     }
     const noted = view.note(read, this.#lease.nowMs());
     if (noted instanceof RecordError) throw noted;
     this.#look(view);
+    return true;
   }
 
   #listen(handlers: Handlers<M>): () => void {

@@ -2,6 +2,14 @@ import { link, sleep } from "../clock/wait.ts";
 import type { Clock } from "../clock/clock.ts";
 import type { LeaderChange, LeaderWatch } from "./leader-watch.ts";
 
+/** What an observer hears of the polling, beside the changes that the watch tells. */
+interface Observer {
+  /** The store answered, whatever it showed. */
+  looked(): void;
+  /** No further look can mend this. */
+  failed(error: unknown): void;
+}
+
 /**
  * The polling behind `observe()`: one loop for all observers of a manager, which looks only while nobody else does. Its timers do not keep
  * the process alive (rule H8), and it never writes.
@@ -9,27 +17,33 @@ import type { LeaderChange, LeaderWatch } from "./leader-watch.ts";
 export class ObserverLoop {
   readonly #clock: Clock;
   readonly #pollMs: number;
-  readonly #look: (signal: AbortSignal) => Promise<void>;
+  /** Whether the store answered. */
+  readonly #look: (signal: AbortSignal) => Promise<boolean>;
   readonly #isFollowed: () => boolean;
-  readonly #observers = new Set<(error: unknown) => void>();
+  readonly #observers = new Set<Observer>();
   #stop: AbortController | undefined;
 
-  constructor(o: { readonly clock: Clock; readonly pollMs: number; look(signal: AbortSignal): Promise<void>; isFollowed(): boolean }) {
+  constructor(o: { readonly clock: Clock; readonly pollMs: number; look(signal: AbortSignal): Promise<boolean>; isFollowed(): boolean }) {
     this.#clock = o.clock;
     this.#pollMs = o.pollMs;
     this.#look = (signal) => o.look(signal);
     this.#isFollowed = () => o.isFollowed();
   }
 
-  /** Joins; `onError` hears what no further look can mend. Returns the way out. */
-  join(onError: (error: unknown) => void): () => void {
-    this.#observers.add(onError);
+  /** Whether it polls now, so that what is known is no older than a poll. */
+  get runs(): boolean {
+    return this.#stop !== undefined;
+  }
+
+  /** Returns the way out. */
+  join(observer: Observer): () => void {
+    this.#observers.add(observer);
     if (this.#stop === undefined) {
       this.#stop = new AbortController();
       void this.#run(this.#stop.signal);
     }
     return () => {
-      this.#observers.delete(onError);
+      this.#observers.delete(observer);
       if (this.#observers.size > 0) return;
       this.#stop?.abort();
       this.#stop = undefined;
@@ -40,9 +54,9 @@ export class ObserverLoop {
     while (!signal.aborted) {
       if (!this.#isFollowed()) {
         try {
-          await this.#look(signal);
+          if (await this.#look(signal)) for (const observer of [...this.#observers]) observer.looked();
         } catch (error) {
-          if (!signal.aborted) for (const fail of [...this.#observers]) fail(error);
+          if (!signal.aborted) for (const observer of [...this.#observers]) observer.failed(error);
         }
       }
       await sleep(this.#clock, this.#pollMs, { signal });
@@ -56,7 +70,9 @@ export class LeaderObserver<M> implements AsyncIterableIterator<LeaderChange<M>>
   readonly #signal: AbortSignal | undefined;
   readonly #over = new AbortController();
   readonly #cleanups: (() => void)[];
+  /** There is something to tell that has not been told. */
   #fresh: boolean;
+  #toldPresent = false;
   #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
 
@@ -69,9 +85,16 @@ export class LeaderObserver<M> implements AsyncIterableIterator<LeaderChange<M>>
       this.#fresh = true;
       notify();
     });
-    const leave = loop.join((error) => {
-      this.#failure = { error };
-      notify();
+    const leave = loop.join({
+      looked: () => {
+        // The present leader comes first, also when it is the one that was known before.
+        this.#fresh ||= !this.#toldPresent;
+        notify();
+      },
+      failed: (error) => {
+        this.#failure = { error };
+        notify();
+      },
     });
     const unlink = link(signal, this.#over);
     this.#over.signal.addEventListener("abort", notify, { once: true });
@@ -92,6 +115,7 @@ export class LeaderObserver<M> implements AsyncIterableIterator<LeaderChange<M>>
       if (this.#over.signal.aborted) return { done: true, value: undefined };
       if (this.#fresh) {
         this.#fresh = false;
+        this.#toldPresent = true;
         return { done: false, value: { leader: this.#watch.last } };
       }
       await new Promise<void>((resolve) => (this.#wake = resolve));
