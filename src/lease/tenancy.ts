@@ -153,6 +153,8 @@ export class Tenancy {
         failures === 0 ? dueMs : Math.max(dueMs, backoffMs(store.random, failures, 50, Math.min(1000, lifetimeMs(timing) / 8)));
       if (waitMs > 0) await sleep(store.clock, waitMs, { signal, keepAlive: true });
       if (!this.isHeld()) return;
+      // However many writes fail, the one that proves the record to be mine stays among those that are remembered (rule H4).
+      this.#lease.written.add(this.#confirmed.record.holderNonce, this.#confirmed.firstSentAt);
       const write = { record: this.#lease.renewal(this.#confirmed.record), base: this.#confirmed };
       const end = await carryOut(this.#context(), write, {
         until: this.#deadline,
