@@ -147,6 +147,9 @@ export class Tenancy {
   async #renewLoop(): Promise<void> {
     const { store, timing } = this.#lease.settings;
     const signal = this.#loop.signal;
+    // A flag that was written over the acquisition before its fate was known. Told when whoever acquired it has the tenancy in hand.
+    const { flag } = this.#confirmed.record;
+    if (flag !== undefined && (await sleep(store.clock, 0, { signal, keepAlive: true }))) this.#hooks.flagged(flag);
     for (let failures = 0; this.isHeld();) {
       const dueMs = this.#confirmed.firstSentAt.monotonicMs + timing.renewEveryMs - this.#lease.nowMs();
       const waitMs =
