@@ -140,7 +140,8 @@ export class Tenancy {
     }
     this.endBelief(reason);
     if (this.#over instanceof LeaseLostError) return "not-mine";
-    this.#release = this.#sendRelease(fields);
+    // What it throws is no answer of the store (a record that kept fields leave no room in): the key is freed by its ttl.
+    this.#release = this.#sendRelease(fields).catch(() => "unknown");
     return this.#release;
   }
 
