@@ -129,7 +129,10 @@ export class Tenancy {
 
   /** Belief ends here and now, before any release is sent (rule H7). Without effect on an ended tenancy. */
   endBelief(reason: EndReason): void {
-    if (this.isHeld()) this.#end(this.#endedError(reason));
+    if (!this.isHeld()) return;
+    // Who was asked to stop before hears of that one end, by whichever way it asks.
+    const { aborted, reason: asked } = this.#controller.signal;
+    this.#end(aborted && asked instanceof LeaseEndedError ? asked : this.#endedError(reason));
   }
 
   /** Ends belief and frees the key with one conditional PUT. Never rejects; a second call says so. */
