@@ -129,7 +129,10 @@ export class Tenancy {
 
   /** Belief ends here and now, before any release is sent (rule H7). Without effect on an ended tenancy. */
   endBelief(reason: EndReason): void {
-    if (this.isHeld()) this.#end(this.#endedError(reason));
+    if (!this.isHeld()) return;
+    // Who was asked to stop before hears of that one end, by whichever way it asks.
+    const { aborted, reason: asked } = this.#controller.signal;
+    this.#end(aborted && asked instanceof LeaseEndedError ? asked : this.#endedError(reason));
   }
 
   /** Ends belief and frees the key with one conditional PUT. Never rejects; a second call says so. */
@@ -140,19 +143,25 @@ export class Tenancy {
     }
     this.endBelief(reason);
     if (this.#over instanceof LeaseLostError) return "not-mine";
-    this.#release = this.#sendRelease(fields);
+    // What it throws is no answer of the store (a record that kept fields leave no room in): the key is freed by its ttl.
+    this.#release = this.#sendRelease(fields).catch(() => "unknown");
     return this.#release;
   }
 
   async #renewLoop(): Promise<void> {
     const { store, timing } = this.#lease.settings;
     const signal = this.#loop.signal;
+    // A flag that was written over the acquisition before its fate was known. Told when whoever acquired it has the tenancy in hand.
+    const { flag } = this.#confirmed.record;
+    if (flag !== undefined && (await sleep(store.clock, 0, { signal, keepAlive: true }))) this.#hooks.flagged(flag);
     for (let failures = 0; this.isHeld();) {
       const dueMs = this.#confirmed.firstSentAt.monotonicMs + timing.renewEveryMs - this.#lease.nowMs();
       const waitMs =
         failures === 0 ? dueMs : Math.max(dueMs, backoffMs(store.random, failures, 50, Math.min(1000, lifetimeMs(timing) / 8)));
       if (waitMs > 0) await sleep(store.clock, waitMs, { signal, keepAlive: true });
       if (!this.isHeld()) return;
+      // However many writes fail, the one that proves the record to be mine stays among those that are remembered (rule H4).
+      this.#lease.written.add(this.#confirmed.record.holderNonce, this.#confirmed.firstSentAt);
       const write = { record: this.#lease.renewal(this.#confirmed.record), base: this.#confirmed };
       const end = await carryOut(this.#context(), write, {
         until: this.#deadline,

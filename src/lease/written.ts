@@ -6,7 +6,9 @@ const LIMIT = 64;
 export class WrittenNonces {
   readonly #sentAt = new Map<string, Instant>();
 
+  /** One that is known already becomes the newest again. */
   add(nonce: string, firstSentAt: Instant): void {
+    this.#sentAt.delete(nonce);
     this.#sentAt.set(nonce, firstSentAt);
     if (this.#sentAt.size <= LIMIT) return;
     const oldest = this.#sentAt.keys().next();

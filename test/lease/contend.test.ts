@@ -1,0 +1,556 @@
+import { describe, expect, it } from "vitest";
+import { StoreAccessError, StoreUnavailableError, StoreUnsafeError } from "../../src/errors.ts";
+import { encodeRecord } from "../../src/record/codec.ts";
+import type { StoreVerdict } from "../../src/store/object-store.ts";
+import { testWorld, type TestNode, type TestWorld } from "../../src/testing/sim/test-world.ts";
+import {
+  acquired,
+  contending,
+  deniedWrite,
+  leaseOn,
+  LIFE,
+  missing,
+  noAnswer,
+  operatorWrites,
+  POLL,
+  recordIn,
+  refused,
+  tap,
+  type TappedStore,
+  unknown,
+  WATCH,
+  when,
+} from "./harness.ts";
+import { jsonBody, KEY, someRecord } from "./records.ts";
+
+const verdict: StoreVerdict = { storeTime: true, skewMs: 1_000, remarks: [] };
+
+/** A node whose path to the store was proven before (rule W9), so that only the lease's own requests are counted. */
+function proven(node: TestNode): TappedStore {
+  return tap(node.store, { verdict: () => Promise.resolve(verdict) });
+}
+
+function put(world: TestWorld, over: Parameters<typeof someRecord>[0] = {}): void {
+  world.overwrite(KEY, encodeRecord(KEY, someRecord({ holder: "z", instance: "other", holderNonce: "o", ...over })));
+}
+
+describe("what it costs (rule C5)", () => {
+  it("a free lease: a GET and a PUT; and beside them the proof of rule W9", async () => {
+    const world = testWorld({ seed: 1 });
+    const node = world.node("a");
+    const store = tap(node.store);
+    await acquired(world, leaseOn(store));
+    expect(store.sent()).toEqual(["get", "create"]);
+    expect(node.store.stats()).toMatchObject({ get: 1, put: 2, putRefused: 1 });
+  });
+
+  it("a free lease whose ETag is known: one PUT", async () => {
+    const world = testWorld({ seed: 1 });
+    const store = proven(world.node("a"));
+    const { tenancy, lease } = await acquired(world, leaseOn(store));
+    await world.until(tenancy.release());
+    store.sent();
+    for (let cycle = 0; cycle < 10; cycle++) {
+      const again = await acquired(world, lease);
+      expect(store.sent()).toEqual(["replace"]);
+      await world.until(again.tenancy.release());
+      expect(store.sent()).toEqual(["replace"]);
+    }
+    expect(recordIn(world).fencingToken).toBe(11);
+  });
+
+  it("an idle follower: one GET a poll, answered without a body while nothing was written", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world, { ttlMs: 3_600_000, marginMs: 360_000 });
+    const node = world.node("a");
+    const store = proven(node);
+    const { stop, done } = contending(leaseOn(store));
+    await world.advance(100 * POLL);
+    const { get = 0, getNotModified = 0, put: puts = 0 } = node.store.stats();
+    expect(puts).toBe(0);
+    expect(get).toBeGreaterThanOrEqual(99);
+    expect(get).toBeLessThanOrEqual(103);
+    expect(getNotModified).toBe(get - 1);
+    stop.abort();
+    await expect(world.until(done)).rejects.toBe(stop.signal.reason);
+    expect(node.timers + node.inFlight).toBe(0);
+  });
+
+  it("candidates that started together do not look together ever after", async () => {
+    const looks = new Set<number>();
+    for (let seed = 1; seed <= 20; seed++) {
+      const world = testWorld({ seed });
+      put(world, { ttlMs: 3_600_000, marginMs: 360_000 });
+      const store = proven(world.node("a"));
+      contending(leaseOn(store));
+      await world.advance(2 * POLL);
+      const second = store.calls[1]?.sentMs ?? 0;
+      expect(second).toBeGreaterThanOrEqual(POLL / 2);
+      expect(second).toBeLessThanOrEqual(POLL + 50);
+      looks.add(Math.round(second / 10));
+    }
+    expect(looks.size).toBeGreaterThan(10);
+  });
+
+  it("one look and no more when the wait is 0", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    const store = proven(world.node("a"));
+    const { done } = contending(leaseOn(store), { untilMs: 0 });
+    expect(await world.until(done)).toBeUndefined();
+    expect(store.sent()).toEqual(["get"]);
+  });
+});
+
+describe("dead by observation (rule C2)", () => {
+  it("taken at the moment that W is over, by a CAS on exactly the ETag that was watched, without another look", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    const store = proven(world.node("a"));
+    const { done, lease } = contending(leaseOn(store, { takeover: "observe" }));
+    const first = await when(world, () => lease.view.current !== undefined);
+    const etag = lease.view.current?.etag;
+    await world.until(done);
+    const cas = store.calls.at(-1);
+    expect(cas).toMatchObject({ kind: "replace", etag, record: { fencingToken: 2 } });
+    expect((cas?.sentMs ?? 0) - first).toBeGreaterThanOrEqual(WATCH - 1);
+    expect((cas?.sentMs ?? 0) - first).toBeLessThan(WATCH + 20);
+    expect(store.calls.slice(0, -1).every((c) => c.kind === "get")).toBe(true);
+    expect(lease.counters.snapshot()).toMatchObject({ takeoversByObservation: 1, takeoversByStoreTime: 0 });
+  });
+
+  it("counts from after the reply of the first read that showed it, however slow that was", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    const node = world.node("a");
+    node.faults({ kind: "slow-reply", on: "get", ms: 3_000 });
+    const store = proven(node);
+    const { done } = contending(leaseOn(store, { takeover: "observe" }));
+    await world.until(done);
+    const [look, cas] = [store.calls[0], store.calls.at(-1)];
+    expect(look?.answer?.kind).toBe("found");
+    expect((cas?.sentMs ?? 0) - (look?.sentMs ?? 0)).toBeGreaterThanOrEqual(WATCH + 3_000);
+  });
+
+  it("a renewal begins the watch anew; the timed ETag is what the CAS names, not one that was read just before", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    const store = proven(world.node("a"));
+    const { done } = contending(leaseOn(store, { takeover: "observe" }));
+    await world.advance(14_000);
+    operatorWrites(world, {});
+    const renewed = world.nowMs;
+    await world.until(done);
+    expect(world.nowMs - renewed).toBeGreaterThanOrEqual(WATCH);
+  });
+
+  it("a holder that renews just before the moment keeps it: the CAS is refused, and nothing was overwritten", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    const store = proven(world.node("a"));
+    const { done, lease } = contending(leaseOn(store, { takeover: "observe" }));
+    const first = await when(world, () => lease.view.current !== undefined);
+    // Between its last look and its CAS.
+    await world.advance(first + WATCH - 30 - world.nowMs);
+    const renewed = operatorWrites(world, {});
+    await world.advance(2_000);
+    expect(recordIn(world)).toEqual(renewed);
+    expect(store.calls.filter((c) => c.kind === "replace").map((c) => c.answer?.kind)).toEqual(["refused"]);
+    await world.until(done);
+    expect(recordIn(world).version).toBe(renewed.version + 1);
+  });
+
+  it("a watch outlives a call: the next one goes on with it", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    const store = proven(world.node("a"));
+    const one = contending(leaseOn(store, { takeover: "observe" }));
+    await world.advance(10_000);
+    one.stop.abort();
+    await world.advance(1);
+    const two = contending(leaseOn(store, { takeover: "observe" }));
+    await world.until(two.done);
+    expect(world.nowMs).toBeLessThan(WATCH + 100);
+  });
+
+  it("stale reads of older versions do not begin it anew (rule W7)", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    operatorWrites(world, {});
+    const node = world.node("a");
+    const store = proven(node);
+    const { done, lease } = contending(leaseOn(store, { takeover: "observe" }));
+    await when(world, () => lease.view.current !== undefined);
+    node.faults({ kind: "stale-read", on: "get", times: Infinity });
+    await world.until(done);
+    expect(world.nowMs).toBeLessThan(WATCH + 100);
+    expect(lease.counters.snapshot().staleReads).toBeGreaterThan(0);
+  });
+});
+
+describe("dead by the store's time (rules C3, T1 to T4)", () => {
+  it("a process that has just started recognises a dead holder at its first look: no wait", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    await world.advance(60_000);
+    const store = proven(world.node("a"));
+    const { lease } = await acquired(world, leaseOn(store));
+    expect(store.sent()).toEqual(["get", "replace"]);
+    expect(lease.counters.snapshot()).toMatchObject({ takeoversByStoreTime: 1 });
+  });
+
+  it("does not take from a living one, whatever the nodes' own clocks say (rule C4)", async () => {
+    for (const wallOffsetMs of [-86_400_000, 86_400_000]) {
+      const world = testWorld({ seed: 1 });
+      const holder = await acquired(world, leaseOn(proven(world.node("h"))));
+      const store = proven(world.node("a", { wallOffsetMs }));
+      contending(leaseOn(store));
+      await world.advance(300_000);
+      expect(holder.tenancy.isHeld()).toBe(true);
+      expect(store.calls.every((c) => c.kind === "get")).toBe(true);
+    }
+  });
+
+  it("is off where the probe found the times unfit: then it is watched for W", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    await world.advance(60_000);
+    const store = tap(world.node("a").store, { verdict: () => Promise.resolve({ ...verdict, storeTime: false }) });
+    const { lease } = await acquired(world, leaseOn(store));
+    expect(world.nowMs).toBeGreaterThan(60_000 + WATCH - 1);
+    expect(lease.counters.snapshot()).toMatchObject({ takeoversByStoreTime: 0, takeoversByObservation: 1 });
+  });
+
+  it("`store-time` on a store with unfit times is refused, not waited for without end", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    const store = tap(world.node("a").store, { verdict: () => Promise.resolve({ ...verdict, storeTime: false }) });
+    const { done } = contending(leaseOn(store, { takeover: "store-time" }));
+    await expect(world.until(done)).rejects.toBeInstanceOf(StoreUnsafeError);
+  });
+
+  it("`store-time` takes again what another of this process gave up", async () => {
+    const world = testWorld({ seed: 1 });
+    const store = proven(world.node("a"));
+    const one = await acquired(world, leaseOn(store));
+    one.tenancy.endBelief("stopped");
+    const { done } = contending(leaseOn(store, { takeover: "store-time" }));
+    await world.until(done, 60_000);
+    expect(recordIn(world).fencingToken).toBe(2);
+  });
+
+  it("the skew of the probe's verdict counts", async () => {
+    const times: number[] = [];
+    for (const skewMs of [0, 9_000]) {
+      const world = testWorld({ seed: 1, profile: { skewMs: 0 } });
+      put(world);
+      const store = tap(world.node("a").store, { verdict: () => Promise.resolve({ ...verdict, skewMs }) });
+      await acquired(world, leaseOn(store, { takeover: "store-time", pollMs: 100 }));
+      times.push(world.nowMs);
+    }
+    expect(times[0]).toBeGreaterThanOrEqual(16_000);
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(8_000);
+  });
+});
+
+describe("a free key and my own orphan (rule C1)", () => {
+  it("an acquisition whose answer came too late is an orphan: never adopted, taken again at once with a new token", async () => {
+    const world = testWorld({ seed: 1 });
+    const node = world.node("a");
+    const store = proven(node);
+    const { done, lease } = contending(leaseOn(store));
+    store.taps.write = async (send) => {
+      const answer = await send();
+      node.pause(LIFE + 500, "answers-first");
+      store.taps.write = undefined;
+      await new Promise<void>((resolve) => void store.clock.setTimer(1, resolve));
+      return answer;
+    };
+    const tenancy = await world.until(done);
+    expect(tenancy?.fencingToken).toBe(2);
+    expect(lease.counters.snapshot()).toMatchObject({ acquired: 1, orphansTaken: 1 });
+    expect(store.sent()).toEqual(["get", "create", "get", "replace"]);
+  });
+
+  it("an acquisition that was given up and landed is an orphan; another lease object's is not", async () => {
+    for (const mine of [true, false]) {
+      const world = testWorld({ seed: 1 });
+      const node = world.node("a");
+      const store = proven(node);
+      const lease = leaseOn(store);
+      node.faults({ kind: "lose-reply", on: "put", times: 1 });
+      const one = contending(lease);
+      await when(world, () => recordExists(world));
+      one.stop.abort();
+      await world.advance(6_000);
+      const before = world.nowMs;
+      const again = await acquired(world, mine ? lease : leaseOn(store, { node: "a" }));
+      if (mine) expect(world.nowMs - before).toBeLessThan(200);
+      else expect(world.nowMs - before).toBeGreaterThan(5_000);
+      expect(again.tenancy.fencingToken).toBeGreaterThan(1);
+    }
+  });
+
+  it("a create only after a look of one's own said that there is nothing (rule W6)", async () => {
+    const world = testWorld({ seed: 1 });
+    const store = proven(world.node("a"));
+    store.taps.read = () => Promise.resolve(noAnswer);
+    const attempt = contending(leaseOn(store));
+    await world.advance(60_000);
+    expect(store.calls.every((c) => c.kind === "get")).toBe(true);
+    expect(attempt.troubles[0]).toBeInstanceOf(StoreUnavailableError);
+    store.taps.read = undefined;
+    await world.until(attempt.done);
+  });
+
+  it("a CAS answered 404 while a read shows the record is never followed by a create (rule W6)", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world, { state: "released" });
+    const store = proven(world.node("a"));
+    store.taps.write = () => Promise.resolve(missing);
+    contending(leaseOn(store));
+    await world.advance(120_000);
+    expect(store.calls.filter((c) => c.kind === "create")).toEqual([]);
+  });
+});
+
+function recordExists(world: TestWorld): boolean {
+  return world.peek(KEY) !== undefined;
+}
+
+describe("no storm", () => {
+  it.each([
+    ["412 for ever to a free key", { state: "released" } as const, refused],
+    ["404 for ever to a free key", { state: "released" } as const, missing],
+    ["412 for ever to a dead holder's", {}, refused],
+  ])("%s: a write and two reads a poll at most", async (_, over, answer) => {
+    const world = testWorld({ seed: 1 });
+    put(world, over);
+    const store = proven(world.node("a"));
+    store.taps.write = () => Promise.resolve(answer);
+    contending(leaseOn(store));
+    await world.advance(WATCH);
+    store.sent();
+    await world.advance(60 * POLL);
+    const sent = store.sent();
+    expect(sent.filter((k) => k !== "get").length).toBeLessThanOrEqual(61);
+    expect(sent.length).toBeLessThanOrEqual(3 * 61);
+    expect(sent.filter((k) => k !== "get").length).toBeGreaterThan(50);
+  });
+
+  it("a key that reads as absent and can't be created", async () => {
+    const world = testWorld({ seed: 1 });
+    const store = proven(world.node("a"));
+    store.taps.write = () => Promise.resolve(refused);
+    contending(leaseOn(store));
+    await world.advance(60 * POLL);
+    expect(store.calls.length).toBeLessThanOrEqual(3 * 61);
+  });
+
+  it("an outage: a free key is asked for at a pace", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world, { state: "released" });
+    const store = proven(world.node("a"));
+    store.taps.write = () => Promise.resolve(unknown);
+    contending(leaseOn(store));
+    await world.advance(300_000);
+    // With a cap of a second between attempts, about two a second.
+    expect(store.calls.length).toBeLessThan(300 * 3);
+  });
+
+  it("a store whose proof fails for now is asked once a poll", async () => {
+    const world = testWorld({ seed: 1 });
+    let asked = 0;
+    const store = tap(world.node("a").store, {
+      verdict: () => {
+        asked++;
+        return Promise.reject(new StoreUnavailableError("not now"));
+      },
+    });
+    contending(leaseOn(store));
+    await world.advance(20 * POLL);
+    expect(asked).toBeLessThanOrEqual(22);
+    expect(store.calls.every((c) => c.kind === "get")).toBe(true);
+    expect(store.calls.length).toBeLessThanOrEqual(22);
+  });
+});
+
+describe("what may not be touched", () => {
+  it.each([
+    ["foreign", jsonBody({ hello: 1 })],
+    ["newer", jsonBody({ format: 2 })],
+    ["damaged", encodeRecord(KEY, someRecord()).slice(0, 60)],
+    ["foreign", new TextEncoder().encode("x".repeat(10_000))],
+  ])("a %s object is told, looked at once a poll, and left as it is (rule R4)", async (kind, body) => {
+    const world = testWorld({ seed: 1 });
+    world.overwrite(KEY, body);
+    const store = proven(world.node("a"));
+    const attempt = contending(leaseOn(store));
+    await world.advance(20 * POLL);
+    expect(attempt.troubles[0]).toMatchObject({ code: "RECORD", kind });
+    expect(store.calls.every((c) => c.kind === "get")).toBe(true);
+    expect(store.calls.length).toBeLessThanOrEqual(22);
+    expect(world.peek(KEY)).toEqual(body);
+    put(world, { state: "released" });
+    await world.until(attempt.done);
+  });
+
+  it("a key that was deleted: no leadership, until a released record with at least that token is there (rule H10)", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world, { fencingToken: 7, version: 20 });
+    const store = proven(world.node("a"));
+    const attempt = contending(leaseOn(store));
+    await world.advance(1_000);
+    world.overwrite(KEY, undefined);
+    await world.advance(120_000);
+    expect(attempt.troubles.at(-1)).toMatchObject({ code: "RECORD", kind: "regressed" });
+    expect(world.peek(KEY)).toBeUndefined();
+    put(world, { state: "released", fencingToken: 6, version: 1 });
+    await world.advance(60_000);
+    expect(recordIn(world).fencingToken).toBe(6);
+    put(world, { state: "released", fencingToken: 7, version: 1 });
+    const tenancy = await world.until(attempt.done, 60_000);
+    expect(tenancy?.fencingToken).toBe(8);
+  });
+
+  it("a key rolled back to a lower token, likewise; the token never goes back", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world, { fencingToken: 7, version: 20 });
+    const store = proven(world.node("a"));
+    const attempt = contending(leaseOn(store));
+    await world.advance(1_000);
+    put(world, { state: "released", fencingToken: 5, version: 11 });
+    const rolledBack = world.peek(KEY);
+    await world.advance(300_000);
+    expect(world.peek(KEY)).toEqual(rolledBack);
+    expect(attempt.troubles.at(-1)).toMatchObject({ kind: "regressed" });
+  });
+
+  it("an older version of the same token: watched anew, then taken (rule W7)", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world, { fencingToken: 7, version: 20 });
+    const store = proven(world.node("a"));
+    const attempt = contending(leaseOn(store));
+    await world.advance(1_000);
+    put(world, { fencingToken: 7, version: 12 });
+    const tenancy = await world.until(attempt.done, 120_000);
+    expect(tenancy?.fencingToken).toBe(8);
+    expect(world.nowMs).toBeGreaterThan(WATCH);
+  });
+
+  it("an unsafe store and a denied one end it at once", async () => {
+    const world = testWorld({ seed: 1, profile: { conditions: "ignored" } });
+    await expect(world.until(contending(leaseOn(tap(world.node("a").store))).done)).rejects.toBeInstanceOf(StoreUnsafeError);
+    expect(world.keys().includes(KEY)).toBe(false);
+
+    const other = testWorld({ seed: 1 });
+    const store = proven(other.node("a"));
+    store.taps.write = () => Promise.resolve(deniedWrite);
+    await expect(other.until(contending(leaseOn(store)).done)).rejects.toBeInstanceOf(StoreAccessError);
+    if (deniedWrite.kind !== "denied") throw new Error("it is");
+    const { error } = deniedWrite;
+    store.taps.read = () => Promise.resolve({ kind: "denied", error });
+    await expect(other.until(contending(leaseOn(store)).done)).rejects.toBe(error);
+  });
+});
+
+describe("being called off", () => {
+  it("at any moment: with the reason, promptly, nothing left running, and what it won is given back", async () => {
+    let wins = 0;
+    for (let ms = 0; ms <= 60; ms++) {
+      const world = testWorld({ seed: 5 });
+      const node = world.node("a");
+      const attempt = contending(leaseOn(tap(node.store)));
+      await world.advance(ms);
+      attempt.stop.abort(`enough ${ms}`);
+      const before = world.nowMs;
+      const outcome = await world.until(attempt.done.catch((e: unknown) => e));
+      if (typeof outcome === "object") {
+        // It was won before, and is the caller's.
+        wins++;
+        continue;
+      }
+      expect(outcome).toBe(`enough ${ms}`);
+      expect(world.nowMs - before).toBeLessThan(200);
+      await world.advance(0);
+      expect(node.timers + node.inFlight).toBe(0);
+      await world.advance(60_000);
+      if (world.keys().includes(KEY)) expect(recordIn(world)).toMatchObject({ state: "released", endedBy: "self" });
+      const { acquired: got = 0, lost = 0, released = 0 } = attempt.lease.counters.snapshot();
+      expect(got).toBe(lost + released);
+    }
+    expect(wins).toBeGreaterThan(0);
+  });
+
+  it("in the middle of an acquisition whose reply is lost: the key does not stay closed for long", async () => {
+    const world = testWorld({ seed: 1 });
+    const node = world.node("a");
+    const store = proven(node);
+    node.faults({ kind: "lose-reply", on: "put", times: 1 });
+    const attempt = contending(leaseOn(store));
+    await when(world, () => recordExists(world));
+    attempt.stop.abort("enough");
+    await expect(world.until(attempt.done)).rejects.toBe("enough");
+    expect(recordIn(world)).toMatchObject({ state: "released", fencingToken: 1 });
+    expect(node.timers + node.inFlight).toBe(0);
+  });
+
+  it("before it began: nothing is sent", async () => {
+    const world = testWorld({ seed: 1 });
+    const store = tap(world.node("a").store);
+    const stop = new AbortController();
+    stop.abort("never");
+    await expect(contending(leaseOn(store), { signal: stop.signal }).done).rejects.toBe("never");
+    expect(store.sent()).toEqual([]);
+  });
+
+  it("a wait that ran out ends, even in an outage", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world, { state: "released" });
+    const store = proven(world.node("a"));
+    store.taps.write = () => new Promise((resolve) => void store.clock.setTimer(900, () => resolve(unknown)));
+    const { done } = contending(leaseOn(store), { untilMs: 2_000 });
+    expect(await world.until(done)).toBeUndefined();
+    // At most one request beyond it.
+    expect(world.nowMs).toBeLessThan(2_000 + 4_000);
+  });
+
+  it("takes nothing before a cooldown is over", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world, { state: "released" });
+    const store = proven(world.node("a"));
+    const { done } = contending(leaseOn(store), { notBeforeMs: 7_000 });
+    await world.until(done);
+    expect(store.calls.at(-1)?.sentMs).toBeGreaterThanOrEqual(7_000);
+    expect(store.calls.at(-1)?.sentMs).toBeLessThan(7_100);
+  });
+});
+
+describe("two lease objects of one process (rules H9, O3)", () => {
+  it("exclude each other like strangers, whatever their node names", async () => {
+    const world = testWorld({ seed: 1 });
+    const store = proven(world.node("a"));
+    const one = await acquired(world, leaseOn(store));
+    const two = contending(leaseOn(store));
+    await world.advance(300_000);
+    expect(one.tenancy.isHeld()).toBe(true);
+    await world.until(one.tenancy.release());
+    const tenancy = await world.until(two.done);
+    expect(tenancy?.fencingToken).toBe(2);
+    expect(one.tenancy.isHeld()).toBe(false);
+  });
+
+  it("the slow answer of a release does not hide from it what another has taken since", async () => {
+    const world = testWorld({ seed: 1 });
+    const node = world.node("a");
+    const store = proven(node);
+    const one = await acquired(world, leaseOn(store));
+    node.faults({ kind: "slow-reply", on: "put", ms: 2_000 });
+    const releasing = one.tenancy.release();
+    await when(world, () => recordIn(world).state === "released");
+    const two = await acquired(world, leaseOn(store));
+    expect(await world.until(releasing)).toBe("released");
+    expect(one.lease.view.current?.record).toMatchObject({ state: "held", fencingToken: 2 });
+    expect(two.tenancy.isHeld()).toBe(true);
+  });
+});
