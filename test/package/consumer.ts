@@ -93,6 +93,8 @@ export function run(command: string, args: readonly string[], options: Partial<E
     return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 64_000_000, env, ...options });
   } catch (error) {
     const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
+    // The caught error says the same once more, at great length.
+    // oxlint-disable-next-line preserve-caught-error
     throw new Error(`${command} ${args.join(" ")} failed\n${stdout}${stderr}`);
   }
 }

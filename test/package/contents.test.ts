@@ -13,7 +13,7 @@ beforeAll(() => {
 
 describe("the packed package", () => {
   it("has these entries at its top, and nothing else", () => {
-    const top = new Set(packed.files.map(({ path }) => path.split("/")[0]));
+    const top = new Set(packed.files.map(({ path }) => path.split("/")[0] ?? ""));
     expect([...top].sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"]);
   });
 
