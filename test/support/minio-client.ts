@@ -74,7 +74,7 @@ export interface FreshBucket {
   readonly bucket: string;
   readonly outside: OutsideClient;
   /** `s3://bucket/prefix?endpoint=…&region=…`, as users write it. */
-  url(prefix?: string): string;
+  readonly url: (prefix?: string) => string;
 }
 
 /** A bucket that nobody else uses. */
