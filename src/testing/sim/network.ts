@@ -50,6 +50,12 @@ export class Network {
     });
   }
 
+  /** Whether a window of this kind is open for a node. */
+  isOpen(kind: RequestFault, node: string): boolean {
+    for (const window of this.#open) if (window.kind === kind && (window.node === "*" || window.node === node)) return true;
+    return false;
+  }
+
   addRule(rule: RequestRule): () => void {
     this.#rules.push(rule);
     return () => {

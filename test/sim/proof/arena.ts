@@ -21,6 +21,8 @@ import { Violation } from "./violation.ts";
 const WAKE_ORDERS: readonly WakeOrder[] = ["as-they-came", "timers-first", "answers-first"];
 /** Timers fire late by this much in the mean; see `NOTICE_MS` of terms.ts. */
 const TIMER_LAG_MS = 0.2;
+/** More requests for a key in a ttl than any mixture of faults explains: so many, and four more a second for what is tried again and again. */
+const STORM = { base: 60, perSecond: 4 };
 
 export interface Member {
   readonly plan: NodePlan;
@@ -28,6 +30,9 @@ export interface Member {
   programs: Program[];
   /** All programs of the process have been stopped and have ended: nothing may come from it any more (I8). */
   isClosed: boolean;
+  /** Requests sent in the present ttl of its clock. */
+  period: number;
+  sentInPeriod: number;
 }
 
 export interface ArenaOptions {
@@ -47,6 +52,7 @@ export class Arena {
   readonly members: readonly Member[];
   /** Faults are over: from now on a leader keeps leading. */
   isCalm = false;
+  #mostInPeriod = 0;
   readonly #open = new Map<string, FaultWindow[]>();
   readonly #managers: { readonly manager: Manager; readonly process: SimProcess }[] = [];
 
@@ -55,7 +61,10 @@ export class Arena {
     this.world = new World({ seed: plan.seed, drain: options.drain ?? "fast", trace: options.trace });
     this.s3 = new SimS3(this.world, { ...AWS_PROFILE, ...plan.profile });
     this.network = new Network(this.world, plan.latency);
-    this.ledger = new Ledger(this.world, this.s3, this.network, this.coverage, (key, by) => this.#acquired(key, by));
+    this.ledger = new Ledger(this.world, this.s3, this.network, this.coverage, {
+      onAcquired: (key, by) => this.#acquired(key, by),
+      onReleasing: (key, token, by) => this.#releasing(key, token, by),
+    });
     const tampered = isTampered(plan);
     this.terms = new Terms(this.world, this.coverage, {
       isExclusive: () => plan.boundedClocks && !tampered,
@@ -67,6 +76,9 @@ export class Arena {
     for (const window of plan.windows) this.#arrange(window);
     this.network.watch((stage, attempt) => {
       if (stage === "sent") this.#checkClosed(attempt.process);
+    });
+    this.network.watch((stage, attempt) => {
+      if (stage === "sent") this.#checkStorm(attempt.process);
     });
     this.world.addCheck(() => this.#checkKeptAlive());
     for (const member of this.members) this.#boot(member);
@@ -123,6 +135,11 @@ export class Arena {
     member.isClosed = true;
   }
 
+  /** The most requests for one key that a process sent within a ttl. */
+  get mostInPeriod(): number {
+    return this.#mostInPeriod;
+  }
+
   /** Counters of all managers, as they are now. */
   sumStats(): ReadonlyMap<string, number> {
     const sums = new Map<string, number>();
@@ -143,13 +160,13 @@ export class Arena {
   #member(plan: NodePlan): Member {
     const { rate, wallOffsetMs, timerEarlyMs } = plan;
     const node = new SimNode(this.world, plan.name, { rate, wallOffsetMs, timerEarlyMs, timerLagMs: TIMER_LAG_MS });
-    return { plan, node, programs: [], isClosed: false };
+    return { plan, node, programs: [], isClosed: false, period: 0, sentInPeriod: 0 };
   }
 
   #boot(member: Member): void {
     const { process } = member.node;
     const store = new SimStore(process, { s3: this.s3, network: this.network });
-    member.isClosed = false;
+    Object.assign(member, { isClosed: false, period: 0, sentInPeriod: 0 });
     member.programs = this.plan.keys.map((key) => new Program(this, process, store, key, member.plan));
     for (const program of member.programs) program.start();
   }
@@ -250,6 +267,14 @@ export class Arena {
     }
   }
 
+  /** H7: nothing is given back while it is believed in, or under work that has not settled. */
+  #releasing(key: string, token: number, by: SimProcess): void {
+    const term = this.terms.find(by, key, token);
+    if (term === undefined) return;
+    if (term.term.remainingMs > 0) this.fail("H7", `${describe(term)}: the release was sent while it is believed in`);
+    if (term.isWorking) this.fail("H7", `${describe(term)}: the release was sent while the work has not settled`);
+  }
+
   /** I6: what a loss says is true of the store at that moment, and of the holder's own clocks. */
   #lost(tracked: TrackedTerm): void {
     const { reason, key, token, process } = tracked;
@@ -275,6 +300,24 @@ export class Arena {
     const member = this.#memberOf(process);
     if (member?.isClosed === true)
       this.fail("I8", `${member.plan.name}${process.generation}: a request was sent after everything had been stopped`);
+  }
+
+  /**
+   * I10: however much goes wrong, a process sends at most so many requests in a ttl for each key. Not behind a proxy that sends writes twice: a
+   * winner that hears "refused" of its own acquisition takes the key again at once, as its orphan.
+   */
+  #checkStorm(process: SimProcess): void {
+    const member = this.#memberOf(process);
+    if (member === undefined) return;
+    const { name, ttlMs } = member.plan;
+    const period = Math.floor(process.node.monotonicMs() / ttlMs);
+    if (member.period !== period || this.network.isOpen("retry", name)) Object.assign(member, { period, sentInPeriod: 0 });
+    member.sentInPeriod++;
+    const perKey = member.sentInPeriod / this.plan.keys.length;
+    this.#mostInPeriod = Math.max(this.#mostInPeriod, perKey);
+    const limit = STORM.base + (STORM.perSecond * ttlMs) / 1_000;
+    if (perKey > limit)
+      this.fail("I10", `${name} sent ${member.sentInPeriod} requests for ${this.plan.keys.length} keys in a ttl: a storm`);
   }
 
   /** H8: while something is awaited the runtime would not end the process. */

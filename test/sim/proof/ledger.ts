@@ -41,18 +41,24 @@ interface KeyHistory {
   tampered: boolean;
 }
 
+export interface LedgerWatcher {
+  /** An acquisition, at the moment that the store applies it. */
+  readonly onAcquired: (key: string, by: SimProcess) => void;
+  /** A release, at the moment that it is first sent. */
+  readonly onReleasing: (key: string, token: number, by: SimProcess) => void;
+}
+
 export class Ledger {
   readonly #world: World;
   readonly #coverage: Coverage;
-  readonly #onAcquired: (key: string, by: SimProcess) => void;
+  readonly #watcher: LedgerWatcher;
   readonly #keys = new Map<string, KeyHistory>();
   readonly #writes = new Map<string, WriteEntry>();
   /** The newest acquisition and the renewals on it that are known to their sender, by process and key. */
   readonly #believed = new Map<string, WriteEntry>();
 
-  /** @param onAcquired hears of each acquisition at the moment that the store applies it */
-  constructor(world: World, s3: SimS3, network: Network, coverage: Coverage, onAcquired: (key: string, by: SimProcess) => void) {
-    this.#onAcquired = onAcquired;
+  constructor(world: World, s3: SimS3, network: Network, coverage: Coverage, watcher: LedgerWatcher) {
+    this.#watcher = watcher;
     this.#world = world;
     this.#coverage = coverage;
     s3.watch((write) => this.#applied(write));
@@ -118,6 +124,7 @@ export class Ledger {
       known.open++;
       return;
     }
+    if (record.state === "released") this.#watcher.onReleasing(operation.key, record.fencingToken, process);
     const base = operation.kind === "create" ? undefined : this.history(operation.key).byEtag.get(operation.etag);
     // Built upon without a word of the store that it was applied: a read showed its nonce (rule W3).
     const below = base === undefined ? undefined : this.#writes.get(base.nonce);
@@ -216,7 +223,7 @@ export class Ledger {
     }
     history.highestToken = Math.max(history.highestToken, record.fencingToken);
     history.acquisitions.set(record.fencingToken, { instance: record.instance, process: write?.process });
-    this.#onAcquired(key, attempt.process);
+    this.#watcher.onAcquired(key, attempt.process);
     if (before?.state === "held" && before.instance === record.instance) this.#coverage.saw("orphan taken again");
     // Nobody waits for the answer any more: the record names a holder that will never believe.
     if (attempt.answeredMs !== undefined || !attempt.process.isAlive) this.#coverage.saw("late acquire that became an orphan");

@@ -174,6 +174,15 @@ export class Program {
   }
 
   async #elected(tracked: TrackedTerm): Promise<void> {
+    tracked.isWorking = true;
+    try {
+      await this.#lead(tracked);
+    } finally {
+      tracked.isWorking = false;
+    }
+  }
+
+  async #lead(tracked: TrackedTerm): Promise<void> {
     const { name } = this.#plan;
     const { world } = this.#arena;
     if (this.#arena.isOpen("handler-blocks", name)) this.#block();

@@ -71,7 +71,7 @@ function nodeOf(seed: number, index: number, all: { baseTtlMs: number; bounded: 
     marginMs: custom ? Math.ceil(ttlMs * random.between(0.1, 0.35)) : undefined,
     pollMs: random.chance(0.4) ? Math.max(5, Math.round(ttlMs * random.magnitude(0.05, 1))) : undefined,
     drainMs: Math.round(ttlMs * random.magnitude(0.1, 5)),
-    cooldownMs: random.chance(0.5) ? Math.round(ttlMs * random.magnitude(0.01, 1)) : undefined,
+    cooldownMs: random.chance(0.5) ? Math.round(ttlMs * random.magnitude(0.1, 1)) : undefined,
     takeover: random.chance(0.6) ? "auto" : random.pick(storeTime ? ["observe", "store-time"] : ["observe"]),
     rate: rateOf(random, bounded),
     wallOffsetMs: random.chance(0.5) ? 0 : Math.round(random.between(-1e8, 1e8)),

@@ -30,6 +30,10 @@ export interface TrackedTerm {
   /** The process's monotonic clock when the deadline was first seen past while it ran. */
   pastSinceMs: number | undefined;
   pausedPast: boolean;
+  /** Its deadline was seen past, with clocks that keep together: nothing brings it back. */
+  isPast: boolean;
+  /** The user's onElected has not settled. */
+  isWorking: boolean;
 }
 
 export interface TermRules {
@@ -48,6 +52,8 @@ export class Terms {
   /** Terms that may still be believed in, by key. */
   readonly #live = new Map<string, Set<TrackedTerm>>();
   readonly #all = new WeakMap<Term, TrackedTerm>();
+  /** The newest term of each process and key. */
+  readonly #newest = new WeakMap<SimProcess, Map<string, TrackedTerm>>();
 
   constructor(world: World, coverage: Coverage, rules: TermRules) {
     this.#world = world;
@@ -77,6 +83,8 @@ export class Terms {
       endEvents: 0,
       pastSinceMs: undefined,
       pausedPast: false,
+      isPast: false,
+      isWorking: false,
     };
     const onAbort = (): void => {
       tracked.aborted = true;
@@ -90,9 +98,24 @@ export class Terms {
     if (live === undefined) this.#live.set(key, (live = new Set()));
     live.add(tracked);
     this.#coverage.count("terms");
+    this.#noteToken(tracked);
     this.#rules.onTerm(tracked);
     this.#world.log("term", process.node.name, token, () => key);
     return tracked;
+  }
+
+  /** H10: whatever operators and backups do, no process leads with a token that is not above all that it led with before. */
+  #noteToken(tracked: TrackedTerm): void {
+    const { process, key, token } = tracked;
+    const newest = this.#newest.get(process) ?? new Map<string, TrackedTerm>();
+    this.#newest.set(process, newest);
+    const before = newest.get(key)?.token ?? 0;
+    if (token <= before) {
+      this.#world.fail(
+        new Violation("I2", `${process.node.name}${process.generation} leads ${key} with token ${token} after ${before} (rule H10)`),
+      );
+    }
+    newest.set(key, tracked);
   }
 
   /** A look of the user's program, as it would make before a protected action. */
@@ -114,9 +137,10 @@ export class Terms {
     return [...(this.#live.get(key) ?? [])].filter((t) => t.process.isAlive && t.term.remainingMs > 0);
   }
 
-  /** Terms of a process that may still be believed in. */
-  of(process: SimProcess): TrackedTerm[] {
-    return [...this.#live.values()].flatMap((live) => [...live].filter((t) => t.process === process));
+  /** The newest term of a process with this token. */
+  find(process: SimProcess, key: string, token: number): TrackedTerm | undefined {
+    const newest = this.#newest.get(process)?.get(key);
+    return newest?.token === token ? newest : undefined;
   }
 
   #check(): void {
@@ -129,6 +153,8 @@ export class Terms {
         }
         const believes = tracked.term.remainingMs > 0;
         if (!believes) this.#pastDeadline(tracked, live);
+        else if (tracked.isPast)
+          throw new Violation("I4", `${describe(tracked)}: its deadline was past, and now it is ahead again (rule H3)`);
         else if (first === undefined) first = tracked;
         else if (this.isExclusive(key)) throw overlap(first, tracked);
       }
@@ -142,15 +168,17 @@ export class Terms {
       return;
     }
     const { node } = tracked.process;
+    // Where the wall clock alone passed the deadline, nothing but a look can tell: the timer is the monotonic clock's.
+    const parted = node.clocksPartedAtMs;
+    const together = parted === undefined || node.monotonicMs() - parted >= tracked.ttlMs;
+    if (together) tracked.isPast = true;
     if (!node.isRunning) {
       if (!tracked.pausedPast) this.#coverage.saw("deadline while paused");
       tracked.pausedPast = true;
       tracked.pastSinceMs = undefined;
       return;
     }
-    // Where the wall clock alone passed the deadline, nothing but a look can tell: the timer is the monotonic clock's.
-    const parted = node.clocksPartedAtMs;
-    if (parted !== undefined && node.monotonicMs() - parted < tracked.ttlMs) return;
+    if (!together) return;
     tracked.pastSinceMs ??= node.monotonicMs();
     if (node.monotonicMs() - tracked.pastSinceMs > NOTICE_MS) {
       throw new Violation(
