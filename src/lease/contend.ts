@@ -53,16 +53,21 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
     else if (next.kind === "free") {
       const taken = await take(lease, options, next.by);
       if (taken !== undefined) return taken;
+      if (leftOf(options, lease) <= 0) return undefined;
       nextLookMs = lease.nowMs();
       continue;
     }
     const freeInMs = next instanceof ConsensusError ? undefined : next.freeInMs;
-    const leftMs = (options.untilMs ?? Infinity) - lease.nowMs();
+    const leftMs = leftOf(options, lease);
     if (leftMs <= 0) return undefined;
     // After an outage of the probe alone, too, the next round comes with the next look.
     if (safe instanceof StoreUnavailableError && !looking) nextLookMs = lease.nowMs() + pollMs;
     await sleep(store.clock, Math.min(Math.max(0, nextLookMs - lease.nowMs()), freeInMs ?? Infinity, leftMs), { signal, keepAlive: true });
   }
+}
+
+function leftOf(options: ContendOptions, lease: LeaseObject): number {
+  return (options.untilMs ?? Infinity) - lease.nowMs();
 }
 
 function knownFree(lease: LeaseObject): boolean {
@@ -144,10 +149,18 @@ async function take(
     requestTimeoutMs: timing.requestTimeoutMs,
     onTrouble: (e) => options.onTrouble(e),
   };
+  // A caller that waits no longer still gets the two requests that a lost reply takes.
+  const patienceMs = Math.min(lifetimeMs(timing), Math.max(leftOf(options, lease), 2 * timing.requestTimeoutMs));
   const end = await carryOut(
     context,
     { record, base },
-    { forMs: lifetimeMs(timing), signal: options.signal, abortRequests: false, explainRefusal: false },
+    {
+      until: addMs(readClocks(store.clock), patienceMs),
+      forMs: lifetimeMs(timing),
+      signal: options.signal,
+      abortRequests: false,
+      explainRefusal: false,
+    },
   );
   const applied = end.kind === "applied" ? { etag: end.etag, record, firstSentAt: end.firstSentAt } : adoptedBelowFlag(end, record);
   if (applied === undefined) {
