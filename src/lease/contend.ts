@@ -172,11 +172,11 @@ async function take(
   // An answer that comes after the deadline makes an orphan, which is never adopted any more (rules H3, W7); the next round takes it again.
   if (remainingMs(addMs(applied.firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0) return undefined;
   const tenancy = new Tenancy(lease, applied, options.hooks);
+  lease.counters.add("acquired");
   if (options.signal.aborted) {
     await tenancy.release("stopped");
     options.signal.throwIfAborted();
   }
-  lease.counters.add("acquired");
   if (by === "orphan") lease.counters.add("orphansTaken");
   else if (by === "observation") lease.counters.add("takeoversByObservation");
   else if (by === "store-time") lease.counters.add("takeoversByStoreTime");
