@@ -1,6 +1,6 @@
 import { remainingMs, readClocks, addMs } from "../clock/deadline.ts";
 import { sleep } from "../clock/wait.ts";
-import { ConsensusError, RecordError, StoreUnavailableError } from "../errors.ts";
+import { ConsensusError, RecordError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { ReadResult, StoreVerdict } from "../store/object-store.ts";
 import { judge, type Judgement } from "./judge.ts";
@@ -47,7 +47,7 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
       nextLookMs = lease.nowMs() + pollMs * (firstWait ? 0.5 + lease.settings.store.random.unit() / 2 : 1);
       firstWait = false;
     }
-    if (!(safe instanceof StoreUnavailableError)) verdict = safe;
+    if (!(safe instanceof StoreUnavailableError)) verdict = fit(lease, safe);
     const next = trouble ?? (safe instanceof StoreUnavailableError ? safe : decide(lease, verdict, options.notBeforeMs ?? 0));
     if (next instanceof ConsensusError) options.onTrouble(next);
     else if (next.kind === "free") {
@@ -120,6 +120,16 @@ async function look(lease: LeaseObject, options: ContendOptions): Promise<StoreU
   if (noted instanceof RecordError) return noted;
   options.onLook(view);
   return undefined;
+}
+
+/** Where only the store's own time counts and the store has none to trust, waiting would never end (rules C3, T4). */
+function fit(lease: LeaseObject, verdict: StoreVerdict): StoreVerdict {
+  const { store, takeover } = lease.settings;
+  if (takeover !== "store-time" || verdict.storeTime) return verdict;
+  throw new StoreUnsafeError(
+    `takeover "store-time" can't work on ${store.url}: its Date and Last-Modified were found unfit to tell that a holder is dead. Use takeover "auto" or "observe"`,
+    { step: "times of the store" },
+  );
 }
 
 async function ensureSafe(lease: LeaseObject, options: ContendOptions): Promise<StoreVerdict | StoreUnavailableError> {
