@@ -8,6 +8,7 @@ import type { LeaseObject } from "./lease-object.ts";
 import type { KeyView, Sighting } from "./observations.ts";
 import { lifetimeMs } from "./timing.ts";
 import { Tenancy, type TenancyHooks } from "./tenancy.ts";
+import { type LogicalWrite, settle } from "./settle.ts";
 import { carryOut, type WriteContext } from "./write.ts";
 
 export interface ContendOptions {
@@ -176,6 +177,8 @@ async function take(
   if (applied === undefined) {
     if (end.kind === "denied") throw end.error;
     if (end.kind === "refused" || end.kind === "settled") view.noteRefused(base?.etag, lease.nowMs());
+    if (end.kind === "undecided" && end.mayLand && (options.signal.aborted || leftOf(options, lease) <= 0))
+      await giveUp(lease, { record, base }, options.hooks);
     return undefined;
   }
   view.accept({ etag: applied.etag, record: applied.record, sinceMs: lease.nowMs(), lastModifiedMs: undefined, dateMs: undefined });
@@ -191,6 +194,24 @@ async function take(
   else if (by === "observation") lease.counters.add("takeoversByObservation");
   else if (by === "store-time") lease.counters.add("takeoversByStoreTime");
   return tenancy;
+}
+
+/**
+ * Nobody waits any more for an acquisition whose fate is open: looks once, and gives back what it shows to be won (no later acquisition was
+ * sent, so it may still be adopted, rule S4). What lands after that look is freed by its ttl.
+ */
+async function giveUp(lease: LeaseObject, write: LogicalWrite, hooks: TenancyHooks): Promise<void> {
+  const { store, key, timing } = lease.settings;
+  const firstSentAt = lease.written.firstSentAt(write.record.nonce);
+  const read = await store.get(key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs });
+  if (read.kind !== "found" || firstSentAt === undefined) return;
+  const settled = settle(key, write, read, lease.written);
+  if (settled.kind !== "mine" && !(settled.kind === "still-mine" && settled.applied)) return;
+  if (remainingMs(addMs(firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0) return;
+  const record = settled.kind === "mine" ? write.record : settled.record;
+  const tenancy = new Tenancy(lease, { etag: settled.etag, record, firstSentAt }, hooks);
+  lease.counters.add("acquired");
+  await tenancy.release("stopped");
 }
 
 /** The acquisition was applied, and an operator's flag was written on top before its fate was known. */

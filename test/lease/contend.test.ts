@@ -281,8 +281,10 @@ describe("a free key and my own orphan (rule C1)", () => {
       node.faults({ kind: "lose-reply", on: "put", times: 1 });
       const one = contending(lease);
       await when(world, () => recordExists(world));
+      // Nor is the look answered that would have shown that it was won.
+      node.faults({ kind: "lose-reply", on: "get", times: 1 });
       one.stop.abort();
-      await world.advance(6_000);
+      await world.advance(8_000);
       const before = world.nowMs;
       const again = await acquired(world, mine ? lease : leaseOn(store, { node: "a" }));
       if (mine) expect(world.nowMs - before).toBeLessThan(200);
