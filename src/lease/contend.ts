@@ -1,6 +1,6 @@
 import { remainingMs, readClocks, addMs } from "../clock/deadline.ts";
 import { sleep } from "../clock/wait.ts";
-import { ConsensusError, RecordError, StoreUnavailableError } from "../errors.ts";
+import { ConsensusError, RecordError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { ReadResult, StoreVerdict } from "../store/object-store.ts";
 import { judge, type Judgement } from "./judge.ts";
@@ -8,6 +8,7 @@ import type { LeaseObject } from "./lease-object.ts";
 import type { KeyView, Sighting } from "./observations.ts";
 import { lifetimeMs } from "./timing.ts";
 import { Tenancy, type TenancyHooks } from "./tenancy.ts";
+import { type LogicalWrite, settle } from "./settle.ts";
 import { carryOut, type WriteContext } from "./write.ts";
 
 export interface ContendOptions {
@@ -47,22 +48,27 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
       nextLookMs = lease.nowMs() + pollMs * (firstWait ? 0.5 + lease.settings.store.random.unit() / 2 : 1);
       firstWait = false;
     }
-    if (!(safe instanceof StoreUnavailableError)) verdict = safe;
+    if (!(safe instanceof StoreUnavailableError)) verdict = fit(lease, safe);
     const next = trouble ?? (safe instanceof StoreUnavailableError ? safe : decide(lease, verdict, options.notBeforeMs ?? 0));
     if (next instanceof ConsensusError) options.onTrouble(next);
     else if (next.kind === "free") {
       const taken = await take(lease, options, next.by);
       if (taken !== undefined) return taken;
+      if (leftOf(options, lease) <= 0) return undefined;
       nextLookMs = lease.nowMs();
       continue;
     }
     const freeInMs = next instanceof ConsensusError ? undefined : next.freeInMs;
-    const leftMs = (options.untilMs ?? Infinity) - lease.nowMs();
+    const leftMs = leftOf(options, lease);
     if (leftMs <= 0) return undefined;
     // After an outage of the probe alone, too, the next round comes with the next look.
     if (safe instanceof StoreUnavailableError && !looking) nextLookMs = lease.nowMs() + pollMs;
     await sleep(store.clock, Math.min(Math.max(0, nextLookMs - lease.nowMs()), freeInMs ?? Infinity, leftMs), { signal, keepAlive: true });
   }
+}
+
+function leftOf(options: ContendOptions, lease: LeaseObject): number {
+  return (options.untilMs ?? Infinity) - lease.nowMs();
 }
 
 function knownFree(lease: LeaseObject): boolean {
@@ -117,6 +123,16 @@ async function look(lease: LeaseObject, options: ContendOptions): Promise<StoreU
   return undefined;
 }
 
+/** Where only the store's own time counts and the store has none to trust, waiting would never end (rules C3, T4). */
+function fit(lease: LeaseObject, verdict: StoreVerdict): StoreVerdict {
+  const { store, takeover } = lease.settings;
+  if (takeover !== "store-time" || verdict.storeTime) return verdict;
+  throw new StoreUnsafeError(
+    `takeover "store-time" can't work on ${store.url}: its Date and Last-Modified were found unfit to tell that a holder is dead. Use takeover "auto" or "observe"`,
+    { step: "times of the store" },
+  );
+}
+
 async function ensureSafe(lease: LeaseObject, options: ContendOptions): Promise<StoreVerdict | StoreUnavailableError> {
   try {
     return await lease.settings.store.ensureSafe({ signal: options.signal });
@@ -144,30 +160,58 @@ async function take(
     requestTimeoutMs: timing.requestTimeoutMs,
     onTrouble: (e) => options.onTrouble(e),
   };
+  // A caller that waits no longer still gets the two requests that a lost reply takes.
+  const patienceMs = Math.min(lifetimeMs(timing), Math.max(leftOf(options, lease), 2 * timing.requestTimeoutMs));
   const end = await carryOut(
     context,
     { record, base },
-    { forMs: lifetimeMs(timing), signal: options.signal, abortRequests: false, explainRefusal: false },
+    {
+      until: addMs(readClocks(store.clock), patienceMs),
+      forMs: lifetimeMs(timing),
+      signal: options.signal,
+      abortRequests: false,
+      explainRefusal: false,
+    },
   );
   const applied = end.kind === "applied" ? { etag: end.etag, record, firstSentAt: end.firstSentAt } : adoptedBelowFlag(end, record);
   if (applied === undefined) {
     if (end.kind === "denied") throw end.error;
     if (end.kind === "refused" || end.kind === "settled") view.noteRefused(base?.etag, lease.nowMs());
+    if (end.kind === "undecided" && end.mayLand && (options.signal.aborted || leftOf(options, lease) <= 0))
+      await giveUp(lease, { record, base }, options.hooks);
     return undefined;
   }
   view.accept({ etag: applied.etag, record: applied.record, sinceMs: lease.nowMs(), lastModifiedMs: undefined, dateMs: undefined });
   // An answer that comes after the deadline makes an orphan, which is never adopted any more (rules H3, W7); the next round takes it again.
   if (remainingMs(addMs(applied.firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0) return undefined;
   const tenancy = new Tenancy(lease, applied, options.hooks);
+  lease.counters.add("acquired");
   if (options.signal.aborted) {
     await tenancy.release("stopped");
     options.signal.throwIfAborted();
   }
-  lease.counters.add("acquired");
   if (by === "orphan") lease.counters.add("orphansTaken");
   else if (by === "observation") lease.counters.add("takeoversByObservation");
   else if (by === "store-time") lease.counters.add("takeoversByStoreTime");
   return tenancy;
+}
+
+/**
+ * Nobody waits any more for an acquisition whose fate is open: looks once, and gives back what it shows to be won (no later acquisition was
+ * sent, so it may still be adopted, rule S4). What lands after that look is freed by its ttl.
+ */
+async function giveUp(lease: LeaseObject, write: LogicalWrite, hooks: TenancyHooks): Promise<void> {
+  const { store, key, timing } = lease.settings;
+  const firstSentAt = lease.written.firstSentAt(write.record.nonce);
+  const read = await store.get(key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs });
+  if (read.kind !== "found" || firstSentAt === undefined) return;
+  const settled = settle(key, write, read, lease.written);
+  if (settled.kind !== "mine" && !(settled.kind === "still-mine" && settled.applied)) return;
+  if (remainingMs(addMs(firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0) return;
+  const record = settled.kind === "mine" ? write.record : settled.record;
+  const tenancy = new Tenancy(lease, { etag: settled.etag, record, firstSentAt }, hooks);
+  lease.counters.add("acquired");
+  await tenancy.release("stopped");
 }
 
 /** The acquisition was applied, and an operator's flag was written on top before its fate was known. */

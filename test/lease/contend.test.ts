@@ -41,7 +41,7 @@ describe("what it costs (rule C5)", () => {
     const store = tap(node.store);
     await acquired(world, leaseOn(store));
     expect(store.sent()).toEqual(["get", "create"]);
-    expect(node.store.stats()).toMatchObject({ get: 1, put: 2, putRefused: 1 });
+    expect(node.store.stats()).toMatchObject({ get: 1, put: 2 });
   });
 
   it("a free lease whose ETag is known: one PUT", async () => {
@@ -281,8 +281,10 @@ describe("a free key and my own orphan (rule C1)", () => {
       node.faults({ kind: "lose-reply", on: "put", times: 1 });
       const one = contending(lease);
       await when(world, () => recordExists(world));
+      // Nor is the look answered that would have shown that it was won.
+      node.faults({ kind: "lose-reply", on: "get", times: 1 });
       one.stop.abort();
-      await world.advance(6_000);
+      await world.advance(8_000);
       const before = world.nowMs;
       const again = await acquired(world, mine ? lease : leaseOn(store, { node: "a" }));
       if (mine) expect(world.nowMs - before).toBeLessThan(200);
@@ -511,8 +513,8 @@ describe("being called off", () => {
     store.taps.write = () => new Promise((resolve) => void store.clock.setTimer(900, () => resolve(unknown)));
     const { done } = contending(leaseOn(store), { untilMs: 2_000 });
     expect(await world.until(done)).toBeUndefined();
-    // At most one request beyond it.
-    expect(world.nowMs).toBeLessThan(2_000 + 4_000);
+    // The time of the two requests that a lost reply takes is always given.
+    expect(world.nowMs).toBeLessThan(2 * 3_825 + 100);
   });
 
   it("takes nothing before a cooldown is over", async () => {
