@@ -91,3 +91,24 @@ export async function freshBucket(server: S3Server): Promise<FreshBucket> {
   const query = `endpoint=${encodeURIComponent(server.endpoint)}&region=${encodeURIComponent(server.region)}`;
   return { bucket, outside, url: (prefix = "") => `s3://${bucket}${prefix === "" ? "" : `/${prefix}`}?${query}` };
 }
+
+export interface TemporaryCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+}
+
+/** Credentials of MinIO's STS that may do what this policy says, and nothing else. */
+export async function restrictedCredentials(server: S3Server, policy: object): Promise<TemporaryCredentials> {
+  // Its types are only there for CommonJS.
+  const path: string = "minio/dist/esm/AssumeRoleProvider.mjs";
+  const { AssumeRoleProvider } = (await import(path)) as {
+    AssumeRoleProvider: new (options: Record<string, string>) => {
+      getCredentials(): Promise<{ readonly accessKey: string; readonly secretKey: string; readonly sessionToken: string }>;
+    };
+  };
+  const { endpoint, accessKeyId: accessKey, secretAccessKey: secretKey } = server;
+  const sts = new AssumeRoleProvider({ stsEndpoint: endpoint, accessKey, secretKey, policy: JSON.stringify(policy), action: "AssumeRole" });
+  const { accessKey: accessKeyId, secretKey: secretAccessKey, sessionToken } = await sts.getCredentials();
+  return { accessKeyId, secretAccessKey, sessionToken };
+}
