@@ -1,0 +1,140 @@
+/**
+ * An HTTP proxy in front of a real S3 server, to lose, delay, repeat or forge what passes. It buffers whole requests, so that one can be carried
+ * out after its client gave up, and hands the `Host` header on byte for byte, so that signatures stay valid.
+ */
+import { Agent, request as httpRequest } from "node:http";
+import { systemClock } from "../clock/system.ts";
+import { aNumber, checkOptions, required } from "../options.ts";
+import { FaultRules } from "./s3-server/fault-rules.ts";
+import type { Fault, Faults, NetworkFault } from "./s3-server/faults.ts";
+import { HttpFront } from "./s3-server/http-front.ts";
+import { RequestLog } from "./s3-server/request-log.ts";
+import type { WireAnswer, WireRequest } from "./s3-server/wire.ts";
+
+export interface FaultProxyOptions {
+  /** The server behind it, as `http://127.0.0.1:9000`. */
+  readonly target: string;
+  /** Default: any free one. */
+  readonly port?: number | undefined;
+  /** Seed of the generator behind `probability`. Default 1. */
+  readonly seed?: number | undefined;
+  /** How many requests the log keeps. Default 100,000. */
+  readonly logLimit?: number | undefined;
+}
+
+export interface FaultProxy extends AsyncDisposable {
+  /** `http://127.0.0.1:port`, to be used instead of the server's. */
+  readonly endpoint: string;
+  readonly port: number;
+  readonly faults: Faults<NetworkFault>;
+  readonly requests: RequestLog;
+  /** Resets every connection that is open now. */
+  resetConnections(): void;
+  /** Ends every request at once; what is held back is never carried out. */
+  close(): Promise<void>;
+}
+
+const MAX_BODY_BYTES = 67_108_864;
+const MAX_CONNECTIONS = 2_000;
+
+/** @throws ConfigError for a wrong option. */
+export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy> {
+  checkOptions("faultProxy", options, {
+    target: required((v) =>
+      typeof v === "string" && URL.canParse(v) && v.startsWith("http://") ? undefined : "the http:// address of a server",
+    ),
+    port: aNumber("a port", 0, 65_535),
+    seed: aNumber("a number", 0, Number.MAX_SAFE_INTEGER),
+    logLimit: aNumber("a number", 1, 10_000_000),
+  });
+  const target = new URL(options.target);
+  const agent = new Agent({ keepAlive: true, maxSockets: 500 });
+  const rules = new FaultRules<Fault>("network", options.seed ?? 1);
+  const log = new RequestLog(options.logLimit ?? 100_000, systemClock);
+  const front = await HttpFront.listen({
+    host: "127.0.0.1",
+    port: options.port ?? 0,
+    maxBodyBytes: MAX_BODY_BYTES,
+    maxConnections: MAX_CONNECTIONS,
+    clock: systemClock,
+    rules,
+    log,
+    execute: (request) => forward(target, agent, request),
+    complete: (answer) => answer,
+  });
+  const close = async (): Promise<void> => {
+    await front.close();
+    agent.destroy();
+  };
+  return {
+    endpoint: `http://127.0.0.1:${front.port}`,
+    port: front.port,
+    faults: rules,
+    requests: log,
+    resetConnections: () => front.resetConnections(),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** `undefined`: the server gave no whole answer. */
+function forward(target: URL, agent: Agent, request: WireRequest): Promise<WireAnswer | undefined> {
+  return new Promise((resolve) => {
+    const outgoing = httpRequest(
+      {
+        host: target.hostname,
+        port: target.port || 80,
+        agent,
+        method: request.method,
+        path: request.target,
+        // As they came, with one length for the body that was read: "Host" is signed, and hop-by-hop headers are this connection's own.
+        headers: endToEnd(request.rawHeaders, request.body.length),
+        setHost: false,
+      },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+        incoming.on("error", () => resolve(undefined));
+        incoming.on("end", () =>
+          resolve({
+            status: incoming.statusCode ?? 502,
+            statusText: incoming.statusMessage,
+            headers: pairs(incoming.rawHeaders),
+            body: Buffer.concat(chunks),
+          }),
+        );
+      },
+    );
+    outgoing.on("error", () => resolve(undefined));
+    outgoing.end(request.body);
+  });
+}
+
+const HOP_BY_HOP = new Set([
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+  "te",
+  "trailer",
+  "upgrade",
+  "proxy-connection",
+  "expect",
+  "content-length",
+]);
+
+function endToEnd(rawHeaders: readonly string[], length: number): string[] {
+  return [
+    ...pairs(rawHeaders).flat(),
+    ...(length > 0 || rawHeaders.some((h) => h.toLowerCase() === "content-length") ? ["Content-Length", String(length)] : []),
+  ];
+}
+
+/** Name and value, without what belongs to one connection. */
+function pairs(rawHeaders: readonly string[]): (readonly [string, string])[] {
+  const list: (readonly [string, string])[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? "";
+    if (!HOP_BY_HOP.has(name.toLowerCase())) list.push([name, rawHeaders[i + 1] ?? ""]);
+  }
+  return list;
+}

@@ -1,0 +1,11 @@
+/**
+ * To test a program against a failing S3 (`s3-consensus/testing`): an S3 server in this process (`fakeS3`), a fault proxy in front of a real one
+ * (`faultProxy`), and whole worlds in virtual time (`testWorld`).
+ */
+export { fakeS3, type FakeS3, type FakeS3Options } from "./s3-server/fake-s3.ts";
+export type { BucketAccess, PeekedObject } from "./s3-server/buckets.ts";
+export type { Credentials } from "./s3-server/signature.ts";
+export type { CarelessMode, Fault, FaultHandle, Faults, FaultSelection, NetworkFault, StoreFault } from "./s3-server/faults.ts";
+export type { LoggedRequest, RequestFilter, RequestLog } from "./s3-server/request-log.ts";
+export { faultProxy, type FaultProxy, type FaultProxyOptions } from "./fault-proxy.ts";
+export { testWorld, type TestNode, type TestWorld, type TestWorldOptions } from "./sim/test-world.ts";
