@@ -15,7 +15,7 @@ import { describeHolder, holderOf } from "../lease/holder-info.ts";
 import { LeaseObject } from "../lease/lease-object.ts";
 import type { KeyView } from "../lease/observations.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
-import { Emitter, type Logger, type Wiring } from "../lease/wiring.ts";
+import { Emitter, guarded, type Wiring } from "../lease/wiring.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { Flag, Json } from "../record/record.ts";
 import type { ObjectStore, Stats } from "../store/object-store.ts";
@@ -54,7 +54,6 @@ export class Manager<M extends Json = Json> {
   readonly #store: ObjectStore;
   readonly #lease: LeaseObject;
   readonly #emitter: Emitter;
-  readonly #logger: Logger | undefined;
   readonly #watch = new LeaderWatch<M>();
   readonly #observers: ObserverLoop;
   readonly #parseMetadata: ((value: unknown) => M) | undefined;
@@ -73,7 +72,6 @@ export class Manager<M extends Json = Json> {
     this.#config = managerConfig(options);
     this.#store = openStore(options.store);
     this.#emitter = new Emitter(options);
-    this.#logger = options.logger;
     this.#parseMetadata = options.parseMetadata;
     const { key, node, timing, pollMs, takeover, metadata } = this.#config;
     this.#lease = new LeaseObject({ store: this.#store, key, node, timing, pollMs, takeover, metadata });
@@ -121,7 +119,7 @@ export class Manager<M extends Json = Json> {
   start(handlers: Handlers<M>, options?: { readonly onDone?: OnDone | undefined }): Running {
     const controller = new AbortController();
     const done = this.run(handlers, { ...options, signal: controller.signal });
-    done.catch((e: unknown) => this.#logger?.error({ err: e }, "the election's run ended"));
+    done.catch((e: unknown) => this.#emitter.log("error", { err: e }, "the election's run ended"));
     const stop = (): Promise<void> => {
       controller.abort();
       return done;
@@ -307,7 +305,7 @@ export class Manager<M extends Json = Json> {
     flagged: (flag: Flag) => {
       if (flag.kind === "asked") return;
       this.stepDown({ to: flag.to }).catch((e: unknown) =>
-        this.#logger?.error({ err: e, flag: flag.kind }, "an operator's request to step down failed"),
+        this.#emitter.log("error", { err: e, flag: flag.kind }, "an operator's request to step down failed"),
       );
     },
   };
@@ -320,7 +318,7 @@ export class Manager<M extends Json = Json> {
 
   #takeNote(error: StoreUnavailableError | RecordError): void {
     if (this.#trouble?.message !== error.message)
-      this.#logger?.warn({ code: error.code }, `can't take part in "${this.#config.name}": ${error.message}`);
+      this.#emitter.log("warn", { code: error.code }, `can't take part in "${this.#config.name}": ${error.message}`);
     this.#trouble = error;
   }
 
@@ -361,11 +359,10 @@ export class Manager<M extends Json = Json> {
     let scheduled = false;
     const tell = (): void => {
       scheduled = false;
-      try {
-        handlers.onLeaderChange?.({ leader: this.#watch.last });
-      } catch (error) {
-        this.#emitter.emit({ type: "callback-failed", name: "onLeaderChange", error });
-      }
+      guarded(
+        () => handlers.onLeaderChange?.({ leader: this.#watch.last }),
+        (error) => this.#emitter.emit({ type: "callback-failed", name: "onLeaderChange", error }),
+      );
     };
     return this.#watch.listen(() => {
       if (scheduled) return;
