@@ -12,7 +12,7 @@ import {
 } from "../errors.ts";
 import { contend } from "../lease/contend.ts";
 import { describeHolder, holderOf } from "../lease/holder-info.ts";
-import { LeaseObject } from "../lease/lease-object.ts";
+import { LeaseObject, type ReleaseFields } from "../lease/lease-object.ts";
 import type { KeyView } from "../lease/observations.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import { Emitter, guarded, type Wiring } from "../lease/wiring.ts";
@@ -196,18 +196,22 @@ export class Manager<M extends Json = Json> {
       throw new NotHeldError(`Manager.stepDown: "${this.#config.name}" is not led by this node (${this.#config.node})`, {
         key: this.#config.key,
       });
-    const { to } = options ?? {};
-    const fields = to === undefined ? {} : { reservedFor: to, reserveMs: this.#config.pollMs + 2000 };
+    const { to, cooldownMs } = options ?? {};
+    const fields = this.#reservation(to);
     const leading = this.#leading;
-    if (leading?.term === term) {
-      await new Promise<void>((resolve, reject) => {
-        const settled = (e?: WorkNotStoppedError): void => (e === undefined ? resolve() : reject(e));
-        leading.ask({ reason: "stepped-down", fields, cooldownMs: options?.cooldownMs, settled });
-      });
+    if (leading?.term !== term) {
+      this.#coolDown(cooldownMs);
+      await term.giveBack("stepped-down", fields);
       return;
     }
-    this.#coolDown(options?.cooldownMs);
-    await term.giveBack("stepped-down", fields);
+    await new Promise<void>((resolve, reject) => {
+      const settled = (e?: WorkNotStoppedError): void => (e === undefined ? resolve() : reject(e));
+      leading.ask({ reason: "stepped-down", fields, cooldownMs, settled });
+    });
+  }
+
+  #reservation(to: string | undefined): ReleaseFields {
+    return to === undefined ? {} : { reservedFor: to, reserveMs: this.#config.pollMs + 2000 };
   }
 
   /** No request. For a liveness probe of whatever runs this. */
@@ -269,6 +273,9 @@ export class Manager<M extends Json = Json> {
     const term = this.#install(tenancy);
     const leading = new Leading<M>(term, handlers, { clock: this.#store.clock, emitter: this.#emitter, drainMs });
     this.#leading = leading;
+    void leading.over.then(() => {
+      if (this.#leading === leading) this.#leading = undefined;
+    });
     const onStop = (): void => leading.ask({ reason: "stopped", settled() {} });
     if (stop.aborted) onStop();
     else stop.addEventListener("abort", onStop, { once: true });
@@ -278,7 +285,6 @@ export class Manager<M extends Json = Json> {
       return end.next;
     } finally {
       stop.removeEventListener("abort", onStop);
-      this.#leading = undefined;
     }
   }
 
@@ -302,13 +308,23 @@ export class Manager<M extends Json = Json> {
       const { key } = this.#config;
       this.#emitter.emit({ type: "renewal-failed", lease: { key, fencingToken: this.#term?.fencingToken ?? 0 }, remainingMs, error });
     },
-    flagged: (flag: Flag) => {
-      if (flag.kind === "asked") return;
-      this.stepDown({ to: flag.to }).catch((e: unknown) =>
-        this.#emitter.log("error", { err: e, flag: flag.kind }, "an operator's request to step down failed"),
-      );
-    },
+    flagged: (flag: Flag) => this.#obey(flag),
   };
+
+  /** An operator's word. The work is told to stop, and nothing is freed under it (rules O1, H7). */
+  #obey(flag: Flag): void {
+    const term = this.#term;
+    if (flag.kind === "asked" || term?.isHeld() !== true) return;
+    const fields = this.#reservation(flag.to);
+    const leading = this.#leading;
+    // Whoever campaigned for a term has its work in its own hands, and gives it back when that has stopped.
+    if (leading?.term !== term) return term.askToRelease("stepped-down", fields);
+    const settled = (e?: WorkNotStoppedError): void => {
+      if (e !== undefined)
+        this.#emitter.log("error", { err: e, flag: flag.kind }, "an operator's request to step down is not carried out yet");
+    };
+    leading.ask({ reason: "stepped-down", fields, settled });
+  }
 
   #look(view: KeyView): void {
     this.#lastContactAtMs = this.#lease.nowMs();

@@ -125,7 +125,8 @@ describe("stop at any moment", () => {
   it("disposing never throws", async () => {
     const world = testWorld({ seed: 5, profile: { conditions: "ignored" } });
     const running = managerOn(world.node("a")).start({ onElected() {} });
-    await world.until(running[Symbol.asyncDispose]());
+    await world.advance(1_000);
+    await world.until(Promise.resolve(running[Symbol.asyncDispose]()));
     await expect(running.done).rejects.toMatchObject({ code: "STORE_UNSAFE" });
   });
 
