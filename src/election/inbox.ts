@@ -15,4 +15,9 @@ export class Inbox<T> {
     if (message !== undefined) return Promise.resolve(message);
     return new Promise((resolve) => (this.#waiting = resolve));
   }
+
+  /** Takes out what nobody will await any more. */
+  rest(): readonly T[] {
+    return this.#messages.splice(0);
+  }
 }

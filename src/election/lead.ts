@@ -55,6 +55,10 @@ export class Leading<M> {
   readonly #drainMs: number;
   readonly #inbox = new Inbox<Message>();
   readonly #timers = new AbortController();
+  /** Resolves when nothing of this term is left to do. */
+  readonly over: Promise<void>;
+  #resolveOver!: () => void;
+  #isOver = false;
   #workSettled = false;
 
   constructor(term: LeaderTerm, handlers: Handlers<M>, o: { readonly clock: Clock; readonly emitter: Emitter; readonly drainMs: number }) {
@@ -63,15 +67,29 @@ export class Leading<M> {
     this.#clock = o.clock;
     this.#emitter = o.emitter;
     this.#drainMs = o.drainMs;
+    this.over = new Promise((resolve) => (this.#resolveOver = resolve));
   }
 
   /** Asks the term to end; the answer comes through `request.settled`. */
   ask(request: EndRequest): void {
-    this.#inbox.post({ kind: "asked", request });
+    if (this.#isOver) request.settled();
+    else this.#inbox.post({ kind: "asked", request });
   }
 
-  /** @throws WorkNotStoppedError when a stop, or the work of a lost term, did not settle in time. */
-  async run(onDone: OnDone): Promise<TermEnd> {
+  /**
+   * @throws WorkNotStoppedError when a stop, or the work of a lost term, did not settle in time. The term goes on all the same, held and
+   * renewed while it is not lost, until the work settles: `over` tells.
+   */
+  run(onDone: OnDone): Promise<TermEnd> {
+    return new Promise((resolve, reject) => {
+      this.#loop(onDone, reject).then((end) => {
+        this.#close();
+        resolve(end);
+      }, reject);
+    });
+  }
+
+  async #loop(onDone: OnDone, giveUp: (error: WorkNotStoppedError) => void): Promise<TermEnd> {
     void this.term.tenancy.ended.then(() => this.#inbox.post({ kind: "belief-ended" }));
     void this.#work();
     let request: EndRequest | undefined;
@@ -99,22 +117,27 @@ export class Leading<M> {
           if (request === undefined) this.#startDrain(unasked);
           break;
         case "drain-over": {
-          if (this.#workSettled) break;
-          const error = new WorkNotStoppedError(
-            `the work of "${this.term.name}" (fencing token ${this.term.fencingToken}) had not stopped ${this.#drainMs} ms after its signal aborted (drainMs). ` +
-              (demoted === undefined
-                ? "The lease stays held until it does, or this process ends"
-                : "Its lease is over: it must not touch anything any more"),
-            { key: this.term.key, waitedMs: this.#drainMs },
-          );
+          const error = this.#notStopped("the work", demoted === undefined);
           message.request.settled(error);
-          if (message.request.reason === "stopped" || demoted !== undefined) {
-            void this.#finishLater(request ?? unasked, demoted);
-            throw error;
-          }
+          if (message.request.reason === "stopped" || demoted !== undefined) giveUp(error);
         }
       }
     }
+  }
+
+  #notStopped(what: string, stillHeld: boolean): WorkNotStoppedError {
+    return new WorkNotStoppedError(
+      `${what} of "${this.term.name}" (fencing token ${this.term.fencingToken}) had not stopped ${this.#drainMs} ms after its signal aborted (drainMs). ` +
+        (stillHeld ? "The lease stays held until it does, or this process ends" : "Its lease is over: it must not touch anything any more"),
+      { key: this.term.key, waitedMs: this.#drainMs },
+    );
+  }
+
+  /** Whoever asked at the very end is answered, too. */
+  #close(): void {
+    this.#isOver = true;
+    for (const message of this.#inbox.rest()) if (message.kind === "asked") message.request.settled();
+    this.#resolveOver();
   }
 
   async #work(): Promise<void> {
@@ -144,21 +167,10 @@ export class Leading<M> {
     this.term.tenancy.endBelief(request.reason);
     const callbackDone = await (demoted ?? this.#demote());
     // Nothing is freed under running work, and an onDemoted that hangs is running work: the ttl frees it.
-    if (callbackDone && !this.term.tenancy.lost) await this.term.giveBack(request.reason, request.fields);
+    if (!callbackDone) this.term.leave(this.#notStopped("the onDemoted", false));
+    else if (!this.term.tenancy.lost) await this.term.giveBack(request.reason, request.fields);
     request.settled();
     return { next: request.reason === "stopped" ? "stop" : "again", gaveWay: !this.term.tenancy.lost, cooldownMs: request.cooldownMs };
-  }
-
-  /** After `run` gave up waiting: keeps the promise that nothing is freed before the work settles. */
-  async #finishLater(request: EndRequest, demoted: Promise<boolean> | undefined): Promise<void> {
-    this.#timers.abort();
-    for (;;) {
-      const message = await this.#inbox.next();
-      if (message.kind === "asked") message.request.settled();
-      if (message.kind === "belief-ended") demoted ??= this.#demote();
-      if (message.kind === "work-settled") break;
-    }
-    await this.#finish({ ...request, settled() {} }, demoted);
   }
 
   /** @returns whether `onDemoted` has settled within `drainMs`. */

@@ -12,10 +12,10 @@ import {
 } from "../errors.ts";
 import { contend } from "../lease/contend.ts";
 import { describeHolder, holderOf } from "../lease/holder-info.ts";
-import { LeaseObject } from "../lease/lease-object.ts";
+import { LeaseObject, type ReleaseFields } from "../lease/lease-object.ts";
 import type { KeyView } from "../lease/observations.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
-import { Emitter, type Logger, type Wiring } from "../lease/wiring.ts";
+import { Emitter, guarded, type Wiring } from "../lease/wiring.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { Flag, Json } from "../record/record.ts";
 import type { ObjectStore, Stats } from "../store/object-store.ts";
@@ -54,7 +54,6 @@ export class Manager<M extends Json = Json> {
   readonly #store: ObjectStore;
   readonly #lease: LeaseObject;
   readonly #emitter: Emitter;
-  readonly #logger: Logger | undefined;
   readonly #watch = new LeaderWatch<M>();
   readonly #observers: ObserverLoop;
   readonly #parseMetadata: ((value: unknown) => M) | undefined;
@@ -73,7 +72,6 @@ export class Manager<M extends Json = Json> {
     this.#config = managerConfig(options);
     this.#store = openStore(options.store);
     this.#emitter = new Emitter(options);
-    this.#logger = options.logger;
     this.#parseMetadata = options.parseMetadata;
     const { key, node, timing, pollMs, takeover, metadata } = this.#config;
     this.#lease = new LeaseObject({ store: this.#store, key, node, timing, pollMs, takeover, metadata });
@@ -121,7 +119,7 @@ export class Manager<M extends Json = Json> {
   start(handlers: Handlers<M>, options?: { readonly onDone?: OnDone | undefined }): Running {
     const controller = new AbortController();
     const done = this.run(handlers, { ...options, signal: controller.signal });
-    done.catch((e: unknown) => this.#logger?.error({ err: e }, "the election's run ended"));
+    done.catch((e: unknown) => this.#emitter.log("error", { err: e }, "the election's run ended"));
     const stop = (): Promise<void> => {
       controller.abort();
       return done;
@@ -198,18 +196,22 @@ export class Manager<M extends Json = Json> {
       throw new NotHeldError(`Manager.stepDown: "${this.#config.name}" is not led by this node (${this.#config.node})`, {
         key: this.#config.key,
       });
-    const { to } = options ?? {};
-    const fields = to === undefined ? {} : { reservedFor: to, reserveMs: this.#config.pollMs + 2000 };
+    const { to, cooldownMs } = options ?? {};
+    const fields = this.#reservation(to);
     const leading = this.#leading;
-    if (leading?.term === term) {
-      await new Promise<void>((resolve, reject) => {
-        const settled = (e?: WorkNotStoppedError): void => (e === undefined ? resolve() : reject(e));
-        leading.ask({ reason: "stepped-down", fields, cooldownMs: options?.cooldownMs, settled });
-      });
+    if (leading?.term !== term) {
+      this.#coolDown(cooldownMs);
+      await term.giveBack("stepped-down", fields);
       return;
     }
-    this.#coolDown(options?.cooldownMs);
-    await term.giveBack("stepped-down", fields);
+    await new Promise<void>((resolve, reject) => {
+      const settled = (e?: WorkNotStoppedError): void => (e === undefined ? resolve() : reject(e));
+      leading.ask({ reason: "stepped-down", fields, cooldownMs, settled });
+    });
+  }
+
+  #reservation(to: string | undefined): ReleaseFields {
+    return to === undefined ? {} : { reservedFor: to, reserveMs: this.#config.pollMs + 2000 };
   }
 
   /** No request. For a liveness probe of whatever runs this. */
@@ -271,6 +273,9 @@ export class Manager<M extends Json = Json> {
     const term = this.#install(tenancy);
     const leading = new Leading<M>(term, handlers, { clock: this.#store.clock, emitter: this.#emitter, drainMs });
     this.#leading = leading;
+    void leading.over.then(() => {
+      if (this.#leading === leading) this.#leading = undefined;
+    });
     const onStop = (): void => leading.ask({ reason: "stopped", settled() {} });
     if (stop.aborted) onStop();
     else stop.addEventListener("abort", onStop, { once: true });
@@ -280,7 +285,6 @@ export class Manager<M extends Json = Json> {
       return end.next;
     } finally {
       stop.removeEventListener("abort", onStop);
-      this.#leading = undefined;
     }
   }
 
@@ -304,13 +308,23 @@ export class Manager<M extends Json = Json> {
       const { key } = this.#config;
       this.#emitter.emit({ type: "renewal-failed", lease: { key, fencingToken: this.#term?.fencingToken ?? 0 }, remainingMs, error });
     },
-    flagged: (flag: Flag) => {
-      if (flag.kind === "asked") return;
-      this.stepDown({ to: flag.to }).catch((e: unknown) =>
-        this.#logger?.error({ err: e, flag: flag.kind }, "an operator's request to step down failed"),
-      );
-    },
+    flagged: (flag: Flag) => this.#obey(flag),
   };
+
+  /** An operator's word. The work is told to stop, and nothing is freed under it (rules O1, H7). */
+  #obey(flag: Flag): void {
+    const term = this.#term;
+    if (flag.kind === "asked" || term?.isHeld() !== true) return;
+    const fields = this.#reservation(flag.to);
+    const leading = this.#leading;
+    // Whoever campaigned for a term has its work in its own hands, and gives it back when that has stopped.
+    if (leading?.term !== term) return term.askToRelease("stepped-down", fields);
+    const settled = (e?: WorkNotStoppedError): void => {
+      if (e !== undefined)
+        this.#emitter.log("error", { err: e, flag: flag.kind }, "an operator's request to step down is not carried out yet");
+    };
+    leading.ask({ reason: "stepped-down", fields, settled });
+  }
 
   #look(view: KeyView): void {
     this.#lastContactAtMs = this.#lease.nowMs();
@@ -320,7 +334,7 @@ export class Manager<M extends Json = Json> {
 
   #takeNote(error: StoreUnavailableError | RecordError): void {
     if (this.#trouble?.message !== error.message)
-      this.#logger?.warn({ code: error.code }, `can't take part in "${this.#config.name}": ${error.message}`);
+      this.#emitter.log("warn", { code: error.code }, `can't take part in "${this.#config.name}": ${error.message}`);
     this.#trouble = error;
   }
 
@@ -361,11 +375,10 @@ export class Manager<M extends Json = Json> {
     let scheduled = false;
     const tell = (): void => {
       scheduled = false;
-      try {
-        handlers.onLeaderChange?.({ leader: this.#watch.last });
-      } catch (error) {
-        this.#emitter.emit({ type: "callback-failed", name: "onLeaderChange", error });
-      }
+      guarded(
+        () => handlers.onLeaderChange?.({ leader: this.#watch.last }),
+        (error) => this.#emitter.emit({ type: "callback-failed", name: "onLeaderChange", error }),
+      );
     };
     return this.#watch.listen(() => {
       if (scheduled) return;

@@ -1,4 +1,4 @@
-import { type EndReason, LeaseLostError } from "../errors.ts";
+import { type AnyConsensusError, type EndReason, LeaseLostError } from "../errors.ts";
 import type { LeaseSignal } from "../lease/lease-signal.ts";
 import type { ReleaseFields } from "../lease/lease-object.ts";
 import type { ReleaseOutcome, Tenancy } from "../lease/tenancy.ts";
@@ -37,6 +37,8 @@ export class LeaderTerm implements Term {
   readonly holder: string;
   readonly tenancy: Tenancy;
   readonly #emitter: Emitter;
+  #asked: { readonly reason: EndReason; readonly fields: ReleaseFields } | undefined;
+  #told = false;
 
   constructor(name: string, holder: string, tenancy: Tenancy, emitter: Emitter) {
     this.name = name;
@@ -81,16 +83,32 @@ export class LeaderTerm implements Term {
   }
 
   release(): Promise<ReleaseOutcome> {
-    return this.giveBack("released");
+    return this.giveBack(this.#asked?.reason ?? "released", this.#asked?.fields);
+  }
+
+  /** Tells the user, through the signal, to give it back; `fields` go into that release. It stays held and renewed meanwhile (rule H7). */
+  askToRelease(reason: EndReason, fields: ReleaseFields): void {
+    this.#asked ??= { reason, fields };
+    this.tenancy.askToStop(reason);
   }
 
   /** The release with everything that only the manager may ask for. */
   async giveBack(reason: EndReason, fields?: ReleaseFields): Promise<ReleaseOutcome> {
     const outcome = await this.tenancy.release(reason, fields);
-    // Every "acquired" is followed by exactly one "lost" or "released".
-    if (outcome !== "already-released" && !this.tenancy.lost)
-      this.#emitter.emit({ type: "released", lease: { key: this.key, fencingToken: this.fencingToken }, outcome });
+    if (outcome !== "already-released") this.#tellReleased(outcome);
     return outcome;
+  }
+
+  /** Belief is over, and the key is left to its ttl, because something of the term still runs. */
+  leave(error: AnyConsensusError): void {
+    this.#tellReleased("unknown", error);
+  }
+
+  /** Every "acquired" is followed by exactly one "lost" or "released". */
+  #tellReleased(outcome: ReleaseOutcome, error?: AnyConsensusError): void {
+    if (this.#told || this.tenancy.lost) return;
+    this.#told = true;
+    this.#emitter.emit({ type: "released", lease: { key: this.key, fencingToken: this.fencingToken }, outcome, error });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -65,20 +65,24 @@ export class Emitter {
     queueMicrotask(() => this.#drain());
   }
 
+  /** Says something beside the events. */
+  log(level: "warn" | "error", about: object, message: string): void {
+    guarded(() => this.#logger?.[level](about, message));
+  }
+
   #drain(): void {
     this.#scheduled = false;
-    if (this.#dropped > 0)
-      guarded(() => this.#logger?.warn({ dropped: this.#dropped }, "events were dropped: they came faster than they were handled"));
+    if (this.#dropped > 0) this.log("warn", { dropped: this.#dropped }, "events were dropped: they came faster than they were handled");
     this.#dropped = 0;
     for (const event of this.#queue.splice(0)) {
       guarded(() => this.#onEvent?.(event));
-      guarded(() => this.#log(event));
+      guarded(() => this.#tell(event));
     }
   }
 
-  #log(event: ConsensusEvent): void {
+  #tell(event: ConsensusEvent): unknown {
     const logger = this.#logger;
-    if (logger === undefined) return;
+    if (logger === undefined) return undefined;
     switch (event.type) {
       case "acquired":
         return logger.info({ ...event.lease, waitedMs: event.waitedMs }, "lease acquired");
@@ -99,11 +103,13 @@ export class Emitter {
   }
 }
 
-function guarded(fn: () => void): void {
+/** Calls user code that nothing depends on: what it throws, or rejects with if it is async after all, goes to `failed` and changes nothing. */
+export function guarded(fn: () => unknown, failed: (error: unknown) => void = () => {}): void {
   try {
-    fn();
-  } catch {
-    // What an observer throws changes nothing; there is nobody left to tell.
+    const result = fn();
+    if (result instanceof Promise) result.catch(failed);
+  } catch (error) {
+    failed(error);
   }
 }
 
