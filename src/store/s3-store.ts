@@ -286,7 +286,7 @@ export class S3Store implements ObjectStore {
       quoting: etagQuoting === "auto" ? undefined : etagQuoting,
       signal,
     });
-    if (etagQuoting === "auto") this.#unquoted = findings.quoting === "unquoted";
+    this.#useEtagQuoting(findings.quoting);
     return { storeTime: findings.storeTime, skewMs: findings.skewMs, remarks: findings.remarks };
   }
 
@@ -308,14 +308,13 @@ export class S3Store implements ObjectStore {
       create: (key, body, options) => this.create(key, body, options),
       replace: (key, etag, body, options) => this.replace(key, etag, body, options),
       remove: (key, options) => this.remove(key, options),
-      useUnquotedEtags: () => this.useUnquotedEtags(),
+      useEtagQuoting: (quoting) => this.#useEtagQuoting(quoting),
     };
   }
 
-  /** Sends ETags without their quotes from now on, unless the user decided the matter. The probe calls it. */
-  useUnquotedEtags(): boolean {
+  #useEtagQuoting(quoting: "quoted" | "unquoted"): boolean {
     if (this.#settings.etagQuoting !== "auto") return false;
-    this.#unquoted = true;
+    this.#unquoted = quoting === "unquoted";
     return true;
   }
 
