@@ -63,7 +63,7 @@ export class S3Store implements ObjectStore {
   #wire: Promise<Wire> | undefined;
   #unquoted: boolean;
   #everAnswered = false;
-  #renewing: Promise<void> | undefined;
+  #renewing = false;
   #renewedAtMs = Number.POSITIVE_INFINITY;
 
   constructor(settings: S3Settings, clock: Clock = systemClock, random: Random = systemRandom) {
@@ -262,18 +262,19 @@ export class S3Store implements ObjectStore {
       return undefined;
     }
     if (outcome.sentMs >= this.#renewedAtMs) return { kind: "denied", error: accessError(outcome.answer, about) };
-    this.#renewing ??= this.#renewCredentials();
+    if (!this.#renewing) void this.#renewCredentials();
     return undefined;
   }
 
   async #renewCredentials(): Promise<void> {
+    this.#renewing = true;
     try {
       const wire = await this.#connected();
       await this.#limited({}, "no new credentials", () => wire.resolveCredentials(true));
     } catch {
       // The next request tells.
     }
-    this.#renewing = undefined;
+    this.#renewing = false;
     this.#renewedAtMs = this.clock.monotonicMs();
   }
 

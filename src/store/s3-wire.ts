@@ -124,7 +124,7 @@ async function send(
 ): Promise<WireAnswer> {
   const exchange: Exchange = { passes: 0, headers: {}, errorText: "" };
   const command = commandFor(sdk, settings, request);
-  watchWire(command.middlewareStack as unknown as Stack, settings, request, exchange);
+  watchWire(command.middlewareStack as Stack, settings, request, exchange);
   let output: Output = {};
   try {
     const options = { abortSignal: signal, requestTimeout: timeoutMs + 250 };

@@ -80,11 +80,12 @@ async function provePath(port: ProbePort, options: SafetyOptions): Promise<void>
 /** Believes, probes, or watches another probe, until there is a verdict. */
 async function settle(port: ProbePort, options: SafetyOptions, first: View): Promise<Findings> {
   const startMs = port.clock.monotonicMs();
-  let known: Known = { oldFailure: first.kind === "failed" ? first.run : undefined };
+  const oldFailure = first.kind === "failed" ? first.run : undefined;
+  let watched: Known["watched"];
   let view = first;
   for (let look = 0; port.clock.monotonicMs() - startMs < MAX_WAIT_MS; look++) {
     const nowMs = port.clock.monotonicMs();
-    const step = nextStep(view, known, nowMs);
+    const step = nextStep(view, { watched, oldFailure }, nowMs);
     if (step.do === "believe") return step.findings;
     if (step.do === "fail") throw errorOfFailure(step.failure);
     if (step.do === "claim") {
@@ -92,7 +93,7 @@ async function settle(port: ProbePort, options: SafetyOptions, first: View): Pro
       if (findings !== undefined) return findings;
     }
     // Only what the *view* showed is watched from when it was first seen; a changed record starts anew.
-    if (view.kind === "probing" && known.watched?.etag !== view.etag) known = { ...known, watched: { etag: view.etag, sinceMs: nowMs } };
+    if (view.kind === "probing" && watched?.etag !== view.etag) watched = { etag: view.etag, sinceMs: nowMs };
     await pause(port, options, backoffMs(port.random, look, WATCH_BASE_MS, WATCH_CAP_MS));
     view = await readView(port, options, view);
   }
