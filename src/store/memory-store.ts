@@ -165,7 +165,7 @@ export class MemoryStore implements ObjectStore {
 }
 
 /** A store in this process's memory. See `MemoryStore`. */
-export function memoryStore(options?: MemoryStoreOptions | undefined): Store & ObjectStore {
+export function memoryStore(options?: MemoryStoreOptions): Store & ObjectStore {
   return new MemoryStore(options);
 }
 

@@ -3,9 +3,10 @@
  * one of them and lets two writers win in one race of ten. Everything runs on keys of its own below the hidden folder.
  */
 import type { Clock, Random } from "../clock/clock.ts";
-import { backoffMs, freshId, sleep } from "../clock/wait.ts";
+import { freshId, sleep } from "../clock/wait.ts";
 import { StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 import type { Found, ObjectStore, ReadResult, WriteResult } from "./object-store.ts";
+import { ATTEMPTS, paceMs } from "./pace.ts";
 import { judgeRace, type Standing } from "./race.ts";
 import { judgeTimes, TIME_STEP_MS, type TimeSample } from "./store-times.ts";
 import { HIDDEN_FOLDER, placeHash, type Findings, type Place } from "./verdict.ts";
@@ -15,8 +16,8 @@ export type ProbePort = Pick<ObjectStore, "get" | "create" | "replace" | "remove
   readonly url: string;
   readonly clock: Clock;
   readonly random: Random;
-  /** Sends ETags without their quotes from now on; false where the user has decided the matter, or the store can't. */
-  useUnquotedEtags?(): boolean;
+  /** Sends ETags with or without their quotes from now on; false where the user has decided the matter. */
+  useEtagQuoting?(quoting: "quoted" | "unquoted"): boolean;
 };
 
 /** How many races of how many writers. */
@@ -29,11 +30,7 @@ export interface ProbePlan {
 export const SMALL_PROBE: ProbePlan = { createRounds: 2, replaceRounds: 2, writers: 8 };
 export const FULL_PROBE: ProbePlan = { createRounds: 20, replaceRounds: 20, writers: 16 };
 
-const ATTEMPTS = 6;
 const RACE_ATTEMPTS = 4;
-const PACE_BASE_MS = 100;
-/** About one write a second is what some stores take for one key (rule W5). */
-const PACE_CAP_MS = 1_500;
 
 interface Run {
   readonly port: ProbePort;
@@ -73,8 +70,16 @@ export async function runProbe(
   }
 }
 
+/** Removes what a small probe leaves that died in the middle. Best effort: these objects harm nobody. */
+export async function removeLeftovers(port: ProbePort, place: Place, run: string): Promise<void> {
+  const base = `${HIDDEN_FOLDER}probe-${placeHash(place)}/${run}`;
+  const races = Array.from({ length: SMALL_PROBE.createRounds }, (_, i) => `${base}/create-${i}-0`);
+  for (const key of [`${base}/step`, ...races]) if ((await port.remove(key)) !== "removed") return;
+}
+
 async function allSteps(run: Run): Promise<Findings> {
   const key = `${run.base}/step`;
+  run.port.useEtagQuoting?.("quoted");
   const first = await startingObject(run, key);
   await mustBeRefused(run, "create-existing", (body) => run.port.create(key, body, run), "a create of an object that exists was applied");
   const firstSentMs = run.port.clock.monotonicMs();
@@ -123,7 +128,7 @@ async function rightReplace(run: Run, key: string, etag: string): Promise<string
   if (written.kind === "applied") return written.etag;
   const now = await read(run, key);
   if (now.kind !== "found" || now.etag !== etag) throw foreign(run);
-  if (run.quoting === "quoted" && run.port.useUnquotedEtags?.() === true) {
+  if (run.quoting === "quoted" && run.port.useEtagQuoting?.("unquoted") === true) {
     run.quoting = "unquoted";
     written = await attempt();
     if (written.kind === "applied") {
@@ -193,7 +198,7 @@ async function judged(
     const standing = standingOf(now, bodies, before);
     const settled = typeof standing === "number" || winner < 0 || look >= 3;
     if (settled) return judgeRace(kinds, standing);
-    await pause(run, backoffMs(run.port.random, look, PACE_BASE_MS, PACE_CAP_MS));
+    await pause(run, paceMs(run.port.random, look));
   }
 }
 
@@ -246,7 +251,7 @@ async function decided(
   let inDoubt = false;
   let last: WriteResult | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (attempt > 0) await pause(run, backoffMs(run.port.random, attempt, PACE_BASE_MS, PACE_CAP_MS));
+    if (attempt > 0) await pause(run, paceMs(run.port.random, attempt, last));
     last = await write(bodyOf(nonce));
     run.signal?.throwIfAborted();
     if (last.kind === "denied") throw last.error;
@@ -269,20 +274,27 @@ async function read(run: Run, key: string, ifNoneMatch?: string): Promise<Exclud
     if (result.kind === "denied") throw result.error;
     if (result.kind !== "unavailable") return result;
     if (attempt + 1 >= ATTEMPTS) throw result.error;
-    await pause(run, backoffMs(run.port.random, attempt, PACE_BASE_MS, PACE_CAP_MS));
+    await pause(run, paceMs(run.port.random, attempt));
   }
 }
 
 /** DELETE of an object that does not exist tells whether deleting is allowed, and nothing is lost by it. */
 async function mayDelete(port: ProbePort, key: string, signal: AbortSignal | undefined): Promise<boolean> {
-  const result = await port.remove(key, { signal });
-  signal?.throwIfAborted();
-  return result === "removed";
+  for (let attempt = 0; ; attempt++) {
+    const result = await port.remove(key, { signal });
+    signal?.throwIfAborted();
+    if (result === "removed") return true;
+    if (result.kind === "denied") return false;
+    if (attempt + 1 >= ATTEMPTS) throw result.error;
+    await sleep(port.clock, paceMs(port.random, attempt), { signal, keepAlive: true });
+    signal?.throwIfAborted();
+  }
 }
 
 async function afterInconclusive(run: Run, attempt: number, step: string, why: string): Promise<void> {
   if (attempt + 1 >= RACE_ATTEMPTS) throw inconclusive(run, step, why);
-  await pause(run, backoffMs(run.port.random, attempt + 3, PACE_BASE_MS, PACE_CAP_MS));
+  // Long enough for a store that takes one write a second for each key, and for what still travels.
+  await pause(run, TIME_STEP_MS * (1 + run.port.random.unit()));
 }
 
 async function pause(run: Run, ms: number): Promise<void> {

@@ -63,7 +63,7 @@ export class S3Store implements ObjectStore {
   #wire: Promise<Wire> | undefined;
   #unquoted: boolean;
   #everAnswered = false;
-  #renewing: Promise<void> | undefined;
+  #renewing = false;
   #renewedAtMs = Number.POSITIVE_INFINITY;
 
   constructor(settings: S3Settings, clock: Clock = systemClock, random: Random = systemRandom) {
@@ -262,18 +262,19 @@ export class S3Store implements ObjectStore {
       return undefined;
     }
     if (outcome.sentMs >= this.#renewedAtMs) return { kind: "denied", error: accessError(outcome.answer, about) };
-    this.#renewing ??= this.#renewCredentials();
+    if (!this.#renewing) void this.#renewCredentials();
     return undefined;
   }
 
   async #renewCredentials(): Promise<void> {
+    this.#renewing = true;
     try {
       const wire = await this.#connected();
       await this.#limited({}, "no new credentials", () => wire.resolveCredentials(true));
     } catch {
       // The next request tells.
     }
-    this.#renewing = undefined;
+    this.#renewing = false;
     this.#renewedAtMs = this.clock.monotonicMs();
   }
 
@@ -286,7 +287,7 @@ export class S3Store implements ObjectStore {
       quoting: etagQuoting === "auto" ? undefined : etagQuoting,
       signal,
     });
-    if (etagQuoting === "auto") this.#unquoted = findings.quoting === "unquoted";
+    this.#useEtagQuoting(findings.quoting);
     return { storeTime: findings.storeTime, skewMs: findings.skewMs, remarks: findings.remarks };
   }
 
@@ -308,14 +309,13 @@ export class S3Store implements ObjectStore {
       create: (key, body, options) => this.create(key, body, options),
       replace: (key, etag, body, options) => this.replace(key, etag, body, options),
       remove: (key, options) => this.remove(key, options),
-      useUnquotedEtags: () => this.useUnquotedEtags(),
+      useEtagQuoting: (quoting) => this.#useEtagQuoting(quoting),
     };
   }
 
-  /** Sends ETags without their quotes from now on, unless the user decided the matter. The probe calls it. */
-  useUnquotedEtags(): boolean {
+  #useEtagQuoting(quoting: "quoted" | "unquoted"): boolean {
     if (this.#settings.etagQuoting !== "auto") return false;
-    this.#unquoted = true;
+    this.#unquoted = quoting === "unquoted";
     return true;
   }
 

@@ -124,7 +124,7 @@ async function send(
 ): Promise<WireAnswer> {
   const exchange: Exchange = { passes: 0, headers: {}, errorText: "" };
   const command = commandFor(sdk, settings, request);
-  watchWire(command.middlewareStack as unknown as Stack, settings, request, exchange);
+  watchWire(command.middlewareStack as Stack, settings, request, exchange);
   let output: Output = {};
   try {
     const options = { abortSignal: signal, requestTimeout: timeoutMs + 250 };
@@ -189,10 +189,10 @@ function watchWire(stack: Stack, settings: S3Settings, request: WireRequest, exc
       const response = result.response as RawResponse;
       exchange.status = response.statusCode ?? 0;
       exchange.headers = lowerCased(response.headers ?? {});
-      if (exchange.status >= 300) {
+      if (exchange.status >= 300 || request.op === "put" || request.op === "delete") {
+        // Read here, because not every version of the SDK notices a body that ends too early. It gets the bytes to read in its turn.
         const { bytes } = await readBody(response.body, MAX_ERROR_BYTES);
-        exchange.errorText = new TextDecoder().decode(bytes);
-        // The stream is spent; the SDK reads the bytes as well.
+        if (exchange.status >= 300) exchange.errorText = new TextDecoder().decode(bytes);
         response.body = bytes;
       }
       return result;

@@ -6,7 +6,9 @@ import { toIso } from "../clock/calendar.ts";
 import { backoffMs, freshId, sleep } from "../clock/wait.ts";
 import { StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 import { VERSION } from "../version.ts";
-import { runProbe, type ProbePort } from "./probe.ts";
+import type { WriteResult } from "./object-store.ts";
+import { ATTEMPTS, paceMs } from "./pace.ts";
+import { removeLeftovers, runProbe, type ProbePort } from "./probe.ts";
 import {
   encodeVerdict,
   errorOfFailure,
@@ -18,9 +20,10 @@ import {
   viewOf,
   type Body,
   type Findings,
+  type Known,
   type Place,
+  type Step,
   type View,
-  type Watched,
 } from "./verdict.ts";
 
 export interface SafetyOptions {
@@ -32,9 +35,6 @@ export interface SafetyOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const ATTEMPTS = 4;
-const PACE_BASE_MS = 100;
-const PACE_CAP_MS = 1_500;
 const WATCH_BASE_MS = 200;
 const WATCH_CAP_MS = 1_000;
 /** A dead prober takes 30 s to be noticed, a slow probe its time: nobody waits longer than this for a verdict. */
@@ -54,9 +54,9 @@ export async function proveSafe(port: ProbePort, options: SafetyOptions): Promis
 /** Rule W9, each process for itself: a wrong but well-formed ETag must be refused. */
 async function provePath(port: ProbePort, options: SafetyOptions): Promise<void> {
   const key = verdictKey(options.place);
-  let last: StoreUnavailableError | undefined;
+  let last: Extract<WriteResult, { kind: "busy" | "unknown" }> | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (attempt > 0) await pause(port, options, backoffMs(port.random, attempt, PACE_BASE_MS, PACE_CAP_MS));
+    if (attempt > 0) await pause(port, options, paceMs(port.random, attempt, last));
     const nonce = freshId(port.random);
     const result = await port.replace(key, `"${freshId(port.random)}"`, proofBody(nonce), { signal: options.signal });
     options.signal?.throwIfAborted();
@@ -70,27 +70,30 @@ async function provePath(port: ProbePort, options: SafetyOptions): Promise<void>
         { step: "path-proof" },
       );
     }
-    last = result.error;
+    last = result;
   }
-  throw new StoreUnavailableError(`the store ${port.url} could not be proved safe: ${last?.message ?? "no answer"}`, { cause: last });
+  throw new StoreUnavailableError(`the store ${port.url} could not be proved safe: ${last?.error.message ?? "no answer"}`, {
+    cause: last?.error,
+  });
 }
 
 /** Believes, probes, or watches another probe, until there is a verdict. */
 async function settle(port: ProbePort, options: SafetyOptions, first: View): Promise<Findings> {
   const startMs = port.clock.monotonicMs();
-  let watched: Watched | undefined;
+  const oldFailure = first.kind === "failed" ? first.run : undefined;
+  let watched: Known["watched"];
   let view = first;
   for (let look = 0; port.clock.monotonicMs() - startMs < MAX_WAIT_MS; look++) {
     const nowMs = port.clock.monotonicMs();
-    const step = nextStep(view, watched, nowMs);
+    const step = nextStep(view, { watched, oldFailure }, nowMs);
     if (step.do === "believe") return step.findings;
     if (step.do === "fail") throw errorOfFailure(step.failure);
     if (step.do === "claim") {
-      const findings = await claimAndProbe(port, options, step.etag);
+      const findings = await claimAndProbe(port, options, step);
       if (findings !== undefined) return findings;
     }
     // Only what the *view* showed is watched from when it was first seen; a changed record starts anew.
-    if (view.kind === "probing" && watched?.etag !== view.etag) watched = { run: view.run, etag: view.etag, sinceMs: nowMs };
+    if (view.kind === "probing" && watched?.etag !== view.etag) watched = { etag: view.etag, sinceMs: nowMs };
     await pause(port, options, backoffMs(port.random, look, WATCH_BASE_MS, WATCH_CAP_MS));
     view = await readView(port, options, view);
   }
@@ -100,11 +103,16 @@ async function settle(port: ProbePort, options: SafetyOptions, first: View): Pro
 }
 
 /** `undefined`: somebody else was faster. */
-async function claimAndProbe(port: ProbePort, options: SafetyOptions, etag: string | undefined): Promise<Findings | undefined> {
+async function claimAndProbe(
+  port: ProbePort,
+  options: SafetyOptions,
+  claim: Extract<Step, { do: "claim" }>,
+): Promise<Findings | undefined> {
   const run = freshId(port.random, 8);
-  const mine = await save(port, options, { state: "probing", run }, etag);
+  const mine = await save(port, options, { state: "probing", run }, claim.etag);
   if (mine === undefined) return undefined;
   try {
+    if (claim.deadRun !== undefined) await removeLeftovers(port, options.place, claim.deadRun);
     const findings = await runProbe(port, { place: options.place, run, signal: options.signal });
     // A good probe of my own is proof enough for me, even if the verdict can't be kept.
     await save(port, options, { state: "good", run, findings }, mine);
@@ -125,12 +133,14 @@ async function save(port: ProbePort, options: SafetyOptions, state: Body, etag: 
   const key = verdictKey(options.place);
   const head = { place: options.place, by: options.by, at: toIso(port.clock.wallMs()), packageVersion: VERSION };
   const body = encodeVerdict(head, state);
-  let quotingTried = false;
+  const request = { signal: options.signal };
+  let rightButRefused = 0;
+  let last: WriteResult | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (attempt > 0) await pause(port, options, backoffMs(port.random, attempt, PACE_BASE_MS, PACE_CAP_MS));
-    const request = { signal: options.signal };
+    if (attempt > 0) await pause(port, options, paceMs(port.random, attempt, last));
     const result = etag === undefined ? await port.create(key, body, request) : await port.replace(key, etag, body, request);
     options.signal?.throwIfAborted();
+    last = result;
     if (result.kind === "applied") return result.etag;
     if (result.kind === "denied") {
       if (state.state === "probing") throw result.error;
@@ -140,11 +150,17 @@ async function save(port: ProbePort, options: SafetyOptions, state: Body, etag: 
     options.signal?.throwIfAborted();
     if (now.kind === "found" && sameBytes(now.body, body)) return now.etag;
     if (result.kind !== "refused") continue;
-    // The ETag is still the right one and yet refused: perhaps this store wants it without quotes, which the probe has not found out yet.
-    if (now.kind === "found" && now.etag === etag && !quotingTried && port.useUnquotedEtags?.() === true) quotingTried = true;
-    else return undefined;
+    if (now.kind !== "found" || now.etag !== etag) return undefined;
+    // The ETag is the one that stands, and yet refused: a store that wants it without quotes (the probe will tell), or a read that is behind.
+    rightButRefused++;
+    port.useEtagQuoting?.(rightButRefused % 2 === 1 ? "unquoted" : "quoted");
   }
-  return undefined;
+  if (rightButRefused < ATTEMPTS || state.state !== "probing") return undefined;
+  throw new StoreUnsafeError(
+    `the store ${port.url} refuses a replace with the very ETag that it shows (${etag ?? ""}): nothing could ever be renewed on it. ` +
+      "If etagQuoting is set, leave it out: some stores take ETags only without their quotes",
+    { step: "replace" },
+  );
 }
 
 async function readView(port: ProbePort, options: SafetyOptions, before?: View): Promise<View> {
@@ -162,7 +178,7 @@ async function readView(port: ProbePort, options: SafetyOptions, before?: View):
         ? read.error
         : new StoreUnavailableError(`the store ${port.url} answered 304 to a read without a condition`);
     if (attempt + 1 >= ATTEMPTS) throw error;
-    await pause(port, options, backoffMs(port.random, attempt, PACE_BASE_MS, PACE_CAP_MS));
+    await pause(port, options, paceMs(port.random, attempt));
   }
 }
 

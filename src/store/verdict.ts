@@ -102,21 +102,23 @@ export function viewOf(read: Extract<ReadResult, { kind: "found" | "absent" | "t
   return ageMs > MAX_AGE_MS ? { kind: "useless", etag } : { kind: "good", etag, findings };
 }
 
-/** A probe of somebody else that I have seen running, and since when its record has not changed. */
-export interface Watched {
-  readonly run: string;
-  readonly etag: string;
-  readonly sinceMs: number;
+/** What a waiting process remembers of its earlier looks. */
+export interface Known {
+  /** The probing record of somebody else that I saw last, and since when it has not changed, on my monotonic clock. */
+  readonly watched?: { readonly etag: string; readonly sinceMs: number } | undefined;
+  /** The run whose failure stood there when I came. */
+  readonly oldFailure?: string | undefined;
 }
 
 export type Step =
   | { readonly do: "believe"; readonly findings: Findings }
-  | { readonly do: "claim"; readonly etag: string | undefined }
+  /** `deadRun`: the probe that is taken over; its objects may still lie about. */
+  | { readonly do: "claim"; readonly etag: string | undefined; readonly deadRun?: string | undefined }
   | { readonly do: "wait" }
   | { readonly do: "fail"; readonly failure: Failure };
 
-/** @param watched the run that I saw probing just before, @param nowMs on the same monotonic clock as its `sinceMs`. */
-export function nextStep(view: View, watched: Watched | undefined, nowMs: number): Step {
+/** @param nowMs on the same clock as `sinceMs`. */
+export function nextStep(view: View, known: Known, nowMs: number): Step {
   switch (view.kind) {
     case "absent":
       return { do: "claim", etag: undefined };
@@ -125,12 +127,12 @@ export function nextStep(view: View, watched: Watched | undefined, nowMs: number
     case "useless":
       return { do: "claim", etag: view.etag };
     case "probing": {
-      const dead = watched?.etag === view.etag && nowMs - watched.sinceMs >= DEAD_PROBER_MS;
-      return dead ? { do: "claim", etag: view.etag } : { do: "wait" };
+      const dead = known.watched?.etag === view.etag && nowMs - known.watched.sinceMs >= DEAD_PROBER_MS;
+      return dead ? { do: "claim", etag: view.etag, deadRun: view.run } : { do: "wait" };
     }
     case "failed":
-      // Whoever watched it fail gets its error, so that a hundred processes probe a bad store once; whoever comes later tries again.
-      if (watched?.run === view.run && view.failure !== undefined) return { do: "fail", failure: view.failure };
+      // A probe that failed while I waited speaks for me too, so that a hundred processes probe a bad store once; whoever comes later tries again.
+      if (view.failure !== undefined && view.run !== known.oldFailure) return { do: "fail", failure: view.failure };
       return { do: "claim", etag: view.etag };
   }
 }

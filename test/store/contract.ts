@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
 import type { ObjectStore, ReadResult, WriteResult } from "../../src/store/object-store.ts";
-import { runProbe, type ProbePort } from "../../src/store/probe.ts";
+import { runProbe } from "../../src/store/probe.ts";
 
 export interface ContractOptions {
   /** Statuses that the server gives to a replace of a missing key. AWS: 404; gofakes3 and others: 412. */
@@ -149,7 +149,7 @@ export function storeContract(name: string, makeStore: () => ObjectStore, option
       const store = makeStore();
       const verdict = await store.ensureSafe();
       expect(verdict.remarks.filter((r) => r.includes("unsafe"))).toEqual([]);
-      const findings = await runProbe(store as ProbePort, { place: { endpoint: "contract", bucket: name, prefix: "" } });
+      const findings = await runProbe(store, { place: { endpoint: "contract", bucket: name, prefix: "" } });
       expect(findings).toMatchObject({ quoting: "quoted", storeTime: true });
     });
 

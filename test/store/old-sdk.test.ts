@@ -5,7 +5,7 @@ import type { S3ClientLike } from "../../src/store/s3-options.ts";
 import { useCredentials } from "./credentials.ts";
 import { ETAG, s3Error, scriptedServer } from "./scripted-server.ts";
 
-vi.mock("@aws-sdk/client-s3", () => import("aws-sdk-client-s3-3.600" as string));
+vi.mock("@aws-sdk/client-s3", () => import("aws-sdk-client-s3-3.600"));
 
 useCredentials({ accessKeyId: "AKIDEXAMPLE", secretAccessKey: "secret" });
 const BODY = new TextEncoder().encode("{}");

@@ -53,7 +53,7 @@ function carelessClient(): S3ClientLike {
     delete request.headers["if-none-match"];
     return handle(request, options);
   };
-  return client as unknown as S3ClientLike;
+  return client;
 }
 
 /** An HTTP proxy that takes conditions away. */
@@ -178,7 +178,7 @@ describe("at the wire", () => {
       },
       { step: "deserialize", priority: "low", name: "thief" },
     );
-    const store = s3Store({ bucket: "jobs", client: client as unknown as S3ClientLike });
+    const store = s3Store({ bucket: "jobs", client });
     expect(await store.replace("k", ETAG, BODY)).toMatchObject({ kind: "denied", error: { step: "condition-not-on-the-wire" } });
     expect(server.seen).toEqual([]);
   });
