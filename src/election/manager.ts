@@ -22,6 +22,7 @@ import type { ObjectStore, Stats } from "../store/object-store.ts";
 import { openStore } from "../store/open-store.ts";
 import { type Handlers, Leading, type OnDone } from "./lead.ts";
 import { type LeaderChange, LeaderWatch } from "./leader-watch.ts";
+import { metadataReader } from "./metadata.ts";
 import { LeaderObserver, ObserverLoop } from "./observer.ts";
 import { checkCampaign, checkRun, checkStepDown, managerConfig, type ManagerConfig, type ManagerOptions } from "./options.ts";
 import { LeaderTerm, type Term } from "./term.ts";
@@ -56,7 +57,9 @@ export class Manager<M extends Json = Json> {
   readonly #emitter: Emitter;
   readonly #watch = new LeaderWatch<M>();
   readonly #observers: ObserverLoop;
-  readonly #parseMetadata: ((value: unknown) => M) | undefined;
+  readonly #parse: (value: Json | undefined) => M | undefined;
+  /** Tells a run's `onLeaderChange` what was known before it began, when the first look has confirmed it. */
+  #tellPresent: (() => void) | undefined;
   #term: LeaderTerm | undefined;
   #leading: Leading<M> | undefined;
   /** A run or a campaign is under way: it does the looking. */
@@ -72,7 +75,9 @@ export class Manager<M extends Json = Json> {
     this.#config = managerConfig(options);
     this.#store = openStore(options.store);
     this.#emitter = new Emitter(options);
-    this.#parseMetadata = options.parseMetadata;
+    this.#parse = metadataReader(options.parseMetadata, (error) =>
+      this.#emitter.emit({ type: "callback-failed", name: "parseMetadata", error }),
+    );
     const { key, node, timing, pollMs, takeover, metadata } = this.#config;
     this.#lease = new LeaseObject({ store: this.#store, key, node, timing, pollMs, takeover, metadata });
     this.#observers = new ObserverLoop({
@@ -340,6 +345,7 @@ export class Manager<M extends Json = Json> {
 
   #publish(leader: HolderInfo<M> | undefined): void {
     if (this.#watch.publish(leader)) this.#emitter.emit({ type: "leader", name: this.#config.name, leader });
+    else this.#tellPresent?.();
   }
 
   /** A term of ours is over: whoever leads, it is not the holder that our own last record names. No request. */
@@ -380,11 +386,18 @@ export class Manager<M extends Json = Json> {
         (error) => this.#emitter.emit({ type: "callback-failed", name: "onLeaderChange", error }),
       );
     };
-    return this.#watch.listen(() => {
+    const schedule = (): void => {
+      this.#tellPresent = undefined;
       if (scheduled) return;
       scheduled = true;
       queueMicrotask(tell);
-    });
+    };
+    if (this.#watch.known) this.#tellPresent = schedule;
+    const unlisten = this.#watch.listen(schedule);
+    return () => {
+      this.#tellPresent = undefined;
+      unlisten();
+    };
   }
 
   #coolDown(ms: number | undefined): void {
@@ -400,15 +413,4 @@ export class Manager<M extends Json = Json> {
     }
     return hindrance ?? new StoreUnavailableError(`"${this.#config.name}" could not be acquired within ${waitMs} ms`);
   }
-
-  readonly #parse = (value: Json | undefined): M | undefined => {
-    if (value === undefined) return undefined;
-    if (this.#parseMetadata === undefined) return value as M;
-    try {
-      return this.#parseMetadata(value);
-    } catch (error) {
-      this.#emitter.emit({ type: "callback-failed", name: "parseMetadata", error });
-      return undefined;
-    }
-  };
 }

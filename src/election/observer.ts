@@ -74,13 +74,17 @@ export class LeaderObserver<M> implements AsyncIterableIterator<LeaderChange<M>>
   #fresh: boolean;
   #toldPresent = false;
   #failure: { readonly error: unknown } | undefined;
-  #wake: (() => void) | undefined;
+  /** Whoever awaits `next`; usually one, but nothing forbids several. */
+  readonly #wakes = new Set<() => void>();
 
   constructor(watch: LeaderWatch<M>, loop: ObserverLoop, signal: AbortSignal | undefined, presentIsKnown: boolean) {
     this.#watch = watch;
     this.#signal = signal;
     this.#fresh = presentIsKnown;
-    const notify = (): void => this.#wake?.();
+    const notify = (): void => {
+      for (const wake of this.#wakes) wake();
+      this.#wakes.clear();
+    };
     const unlisten = watch.listen(() => {
       this.#fresh = true;
       notify();
@@ -118,8 +122,7 @@ export class LeaderObserver<M> implements AsyncIterableIterator<LeaderChange<M>>
         this.#toldPresent = true;
         return { done: false, value: { leader: this.#watch.last } };
       }
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-      this.#wake = undefined;
+      await new Promise<void>((resolve) => this.#wakes.add(resolve));
     }
   }
 
