@@ -17,16 +17,16 @@ import type {
   Unavailable,
   WriteResult,
 } from "./object-store.ts";
-import type { ProbePort } from "./probe.ts";
+import { FULL_PROBE, runProbe, type ProbePort } from "./probe.ts";
 import type { About } from "./s3-advice.ts";
 import { accessError, EXPIRED, failureOf, readResultOf, readTrouble, RequestTimeoutError, writeResultOf } from "./s3-classify.ts";
 import type { S3Settings } from "./s3-options.ts";
 import type { WireAnswer, WireRequest } from "./s3-answer.ts";
 import { connect, type Wire } from "./s3-wire.ts";
-import { proveSafe } from "./safety.ts";
+import { proveSafe, saveVerdict } from "./safety.ts";
 import { SharedFlight } from "./shared-flight.ts";
 import { DEFAULT_SKEW_MS } from "./store-times.ts";
-import type { Place } from "./verdict.ts";
+import type { Findings, Place } from "./verdict.ts";
 
 const READ_RETRIES = 2;
 const READ_RETRY_MIN_MS = 50;
@@ -37,6 +37,11 @@ const DEFAULT_MAX_BYTES = 67_108_864;
 const MAX_REQUEST_MS = 30_000;
 
 type Outcome = { readonly answer: WireAnswer; readonly sentMs: number } | { readonly failure: Denied | ReturnType<typeof failureOf> };
+
+export interface FullProbe extends Findings {
+  /** Whether the verdict object says so now. */
+  readonly saved: boolean;
+}
 
 export class S3Store implements ObjectStore {
   readonly url: string;
@@ -282,7 +287,7 @@ export class S3Store implements ObjectStore {
     const { etagQuoting, probe } = this.#settings;
     if (!probe) return { storeTime: false, skewMs: DEFAULT_SKEW_MS, remarks: ["not probed (probe: false)"] };
     const findings = await proveSafe(this.#port(), {
-      place: await this.place(),
+      place: await this.#place(),
       by: processName(),
       quoting: etagQuoting === "auto" ? undefined : etagQuoting,
       signal,
@@ -291,8 +296,19 @@ export class S3Store implements ObjectStore {
     return { storeTime: findings.storeTime, skewMs: findings.skewMs, remarks: findings.remarks };
   }
 
-  /** What a verdict is about. */
-  async place(): Promise<Place> {
+  /**
+   * Runs the whole probe now, whatever the verdict says; the `doctor` command calls it. With `save`, its result becomes the verdict.
+   * @throws StoreUnsafeError, StoreAccessError, StoreUnavailableError, or the reason of `signal`.
+   */
+  async fullProbe(options: { readonly signal?: AbortSignal | undefined; readonly save?: boolean | undefined } = {}): Promise<FullProbe> {
+    const port = this.#port();
+    const place = await this.#place();
+    const findings = await runProbe(port, { place, plan: FULL_PROBE, signal: options.signal });
+    const saved = options.save === true && (await saveVerdict(port, { place, by: processName(), signal: options.signal }, findings));
+    return { ...findings, saved };
+  }
+
+  async #place(): Promise<Place> {
     const endpoint = await this.#connected().then(
       (wire) => wire.endpoint,
       () => "unknown",

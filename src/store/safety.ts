@@ -51,6 +51,16 @@ export async function proveSafe(port: ProbePort, options: SafetyOptions): Promis
   return await settle(port, options, view.value);
 }
 
+/**
+ * Writes a verdict that was found in another way (the full probe), over whatever stands there. False where another process was faster or the
+ * store did not take it.
+ */
+export async function saveVerdict(port: ProbePort, options: SafetyOptions, findings: Findings): Promise<boolean> {
+  const view = await readView(port, options);
+  const state = { state: "good", run: freshId(port.random, 8), findings } as const;
+  return (await save(port, options, state, view.kind === "absent" ? undefined : view.etag)) !== undefined;
+}
+
 /** Rule W9, each process for itself: a wrong but well-formed ETag must be refused. */
 async function provePath(port: ProbePort, options: SafetyOptions): Promise<void> {
   const key = verdictKey(options.place);

@@ -1,0 +1,116 @@
+/** The store as a whole, on real servers. */
+import { describe, expect, it } from "vitest";
+import { fullProbe } from "../../src/store/full-probe.ts";
+import { memoryStore } from "../../src/store/memory-store.ts";
+import { s3Store } from "../../src/store/s3.ts";
+import { freshBucket } from "../support/minio-client.ts";
+import { sharedMinio, sharedServers } from "../support/servers.ts";
+import { useCredentials } from "./credentials.ts";
+
+useCredentials(sharedMinio());
+
+describe.each(sharedServers())("$name", (server) => {
+  it("thirty stores that start together probe once, and leave one object", async () => {
+    const { bucket, outside } = await freshBucket(server);
+    const stores = Array.from({ length: 30 }, () => s3Store({ bucket, prefix: "p", endpoint: server.endpoint }));
+    const verdicts = await Promise.all(stores.map((store) => store.ensureSafe()));
+    expect(new Set(verdicts.map((v) => v.storeTime))).toEqual(new Set([true]));
+    const keys = await outside.list(bucket, "p/");
+    expect(keys).toHaveLength(1);
+    expect(JSON.parse((await outside.peek(bucket, keys[0] ?? ""))?.body ?? "")).toMatchObject({
+      state: "good",
+      bucket,
+      endpoint: server.endpoint,
+    });
+    // The prober alone races; everybody else writes the proof and at most tries to claim.
+    const writers = stores.filter((store) => (store.stats()["put"] ?? 0) > 10);
+    expect(writers).toHaveLength(1);
+  });
+
+  it("the next process pays two requests, whatever its prefix's spelling", async () => {
+    const { bucket, url } = await freshBucket(server);
+    await s3Store({ bucket, prefix: "p", endpoint: server.endpoint }).ensureSafe();
+    const next = s3Store(url("/p/"));
+    await next.ensureSafe();
+    expect(next.stats()).toMatchObject({ get: 1, put: 1, refused: 1, list: 0, delete: 0 });
+  });
+
+  it("passes the full probe, which can renew the verdict", async () => {
+    const { bucket, outside } = await freshBucket(server);
+    const store = s3Store({ bucket, endpoint: server.endpoint });
+    expect(await fullProbe(store)).toMatchObject({ quoting: "quoted", storeTime: true, saved: false });
+    expect(await outside.list(bucket)).toEqual([]);
+    expect(await fullProbe(store, { save: true })).toMatchObject({ saved: true });
+    expect(await fullProbe(store, { save: true })).toMatchObject({ saved: true });
+    expect(await outside.list(bucket)).toHaveLength(1);
+    const next = s3Store({ bucket, endpoint: server.endpoint });
+    await next.ensureSafe();
+    expect(next.stats()).toMatchObject({ get: 1, put: 1 });
+  });
+});
+
+describe("ensureSafe", () => {
+  it("ends for a caller that gives up, and goes on for the others", async () => {
+    const { bucket } = await freshBucket(sharedMinio());
+    const store = s3Store({ bucket, endpoint: sharedMinio().endpoint });
+    const controller = new AbortController();
+    const impatient = store.ensureSafe({ signal: controller.signal });
+    const patient = store.ensureSafe();
+    controller.abort(new Error("enough"));
+    await expect(impatient).rejects.toThrow("enough");
+    expect(await patient).toMatchObject({ storeTime: true });
+    expect(await store.ensureSafe({ signal: new AbortController().signal })).toMatchObject({ storeTime: true });
+  });
+
+  it("a bad result is not kept", async () => {
+    const { bucket, outside } = await freshBucket(sharedMinio());
+    const later = `${bucket}-later`;
+    const store = s3Store({ bucket: later, endpoint: sharedMinio().endpoint });
+    await expect(store.ensureSafe()).rejects.toMatchObject({ code: "STORE_ACCESS" });
+    await outside.makeBucket(later);
+    expect(await store.ensureSafe()).toMatchObject({ storeTime: true });
+  });
+});
+
+describe("memoryStore", () => {
+  const body = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+  it("gives equal bodies equal ETags, as AWS does, and other bodies others", async () => {
+    const store = memoryStore();
+    const etags = await Promise.all(["a", "b", "c"].map(async (key) => await store.create(key, body(key === "c" ? "y" : "x"))));
+    const [a, b, c] = etags.map((r) => (r.kind === "applied" ? r.etag : r.kind));
+    expect(a).toBe(b);
+    expect(a).not.toBe(c);
+    expect(a).toMatch(/^"[0-9a-f]{32}"$/);
+  });
+
+  it("keeps its own copy of a body", async () => {
+    const store = memoryStore();
+    const bytes = body("x");
+    const pending = store.create("k", bytes);
+    bytes[0] = 0;
+    await pending;
+    const read = await store.get("k");
+    if (read.kind === "found") read.body[0] = 1;
+    expect(read).toMatchObject({ kind: "found" });
+    expect(await store.get("k")).toMatchObject({ body: body("x") });
+  });
+
+  it("is safe without a request, and passes the full probe", async () => {
+    const store = memoryStore({ url: "memory://mine" });
+    expect(await store.ensureSafe()).toEqual({ storeTime: true, skewMs: 0, remarks: [] });
+    expect(store.stats()).toMatchObject({ get: 0, put: 0 });
+    expect(store.url).toBe("memory://mine");
+    expect(await fullProbe(store)).toMatchObject({ storeTime: true });
+  });
+
+  it("lists in the order of UTF-8, not of UTF-16", async () => {
+    const store = memoryStore();
+    for (const key of ["\u{1F512}", "\uFB01", "a"]) await store.create(key, body(key));
+    expect(await store.list("")).toMatchObject({ entries: [{ key: "a" }, { key: "\uFB01" }, { key: "\u{1F512}" }] });
+  });
+
+  it("refuses wrong options", () => {
+    expect(() => memoryStore({ clock: 5, url: "" } as never)).toThrow(/2 faults/);
+  });
+});
