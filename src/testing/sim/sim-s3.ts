@@ -14,6 +14,8 @@ export interface StoreProfile {
   readonly conditions: "enforced" | "ignored";
   /** Whether answers carry `Date` and objects `Last-Modified`. */
   readonly dates: boolean;
+  /** By how much `Last-Modified` is behind the time of the write, in milliseconds, as with stores that keep it through overwrites. */
+  readonly lastModifiedLagMs: number;
   /** Whether `ensureSafe` says that the store's times are fit for takeover (rule C3). */
   readonly storeTime: boolean;
   /** How far the clocks that stamp `Date` and `Last-Modified` may differ, in milliseconds; each stamp is off by anything up to it. */
@@ -27,6 +29,7 @@ export const AWS_PROFILE: StoreProfile = {
   quotedEtags: true,
   conditions: "enforced",
   dates: true,
+  lastModifiedLagMs: 0,
   storeTime: true,
   skewMs: 1_000,
   offsetMs: 0,
@@ -188,7 +191,11 @@ export class SimS3 {
   #object(body: Uint8Array, clockMs: number): S3Object {
     // As with MD5, equal bodies have equal ETags: a protocol that relies on their difference must see to it itself (rule R1).
     const digest = new RunningHash(0x53).bytes(body).digest() + new RunningHash(0x33).bytes(body).digest();
-    return { body: body.slice(), etag: this.profile.quotedEtags ? `"${digest}"` : digest, lastModifiedMs: clockMs };
+    return {
+      body: body.slice(),
+      etag: this.profile.quotedEtags ? `"${digest}"` : digest,
+      lastModifiedMs: clockMs - this.profile.lastModifiedLagMs,
+    };
   }
 
   #store(key: string, object: S3Object | undefined, by: unknown): void {

@@ -289,6 +289,9 @@ export class Arena {
     if (reason.reason === "overtaken" && history.highestToken <= token) wrong("nobody has acquired it since");
     if ((reason.reason === "deleted" || reason.reason === "replaced") && !history.tampered) wrong("nobody but the code has written there");
     if (reason.reason !== "expired" && reason.reason !== "frozen") return;
+    // After a step of the wall clock a newer write, found applied by a read, may end earlier than an older acknowledged one.
+    const parted = process.node.clocksPartedAtMs;
+    if (parted !== undefined && process.node.monotonicMs() - parted < tracked.ttlMs) return;
     const write = this.ledger.believed(process, key, token);
     // One millisecond of grace: the wall clock shows whole ones.
     if (write !== undefined && lifetimeLeftMs(write) > 1)

@@ -149,7 +149,6 @@ export const MUTANTS: readonly Mutant[] = [
         put: "if (this.highest !== undefined && compareRecords(record, this.highest) < -1e9) {",
       },
     ],
-    masked: "W1: a CAS on the older version's ETag is refused, so a stale sight costs a request and nothing else",
   },
   {
     id: "H1-from-the-reply",
@@ -337,6 +336,11 @@ export const MUTANTS: readonly Mutant[] = [
         file: CONTEND,
         find: "const noted = view.note(read, lease.nowMs());",
         put: "const noted = view.note(read, askedAtMs);",
+      },
+      {
+        file: CONTEND,
+        find: "const read: ReadResult = await store.get(key, {",
+        put: "const askedAtMs = lease.nowMs();\n  const read: ReadResult = await store.get(key, {",
       },
     ],
   },

@@ -14,6 +14,7 @@ export interface NodePlan {
   readonly ttlMs: number;
   readonly marginMs?: number | undefined;
   readonly pollMs?: number | undefined;
+  readonly requestTimeoutMs?: number | undefined;
   readonly drainMs: number;
   readonly cooldownMs?: number | undefined;
   readonly takeover: "auto" | "observe" | "store-time";

@@ -256,7 +256,7 @@ export class Program {
   }
 
   #newManager(): Manager {
-    const { name: node, ttlMs, marginMs, pollMs, drainMs, cooldownMs, takeover } = this.#plan;
+    const { name: node, ttlMs, marginMs, pollMs, requestTimeoutMs, drainMs, cooldownMs, takeover } = this.#plan;
     const told = new Map<number, boolean>();
     this.#told = told;
     const onEvent = (event: ConsensusEvent): void => {
@@ -264,7 +264,19 @@ export class Program {
       this.#heard(event, told);
       if (this.#arena.isOpen("handler-throws", node)) throw new Error("onEvent throws, as planned");
     };
-    const options = { store: this.#store, name: this.key, node, ttlMs, marginMs, pollMs, drainMs, cooldownMs, takeover, onEvent };
+    const options = {
+      store: this.#store,
+      name: this.key,
+      node,
+      ttlMs,
+      marginMs,
+      pollMs,
+      requestTimeoutMs,
+      drainMs,
+      cooldownMs,
+      takeover,
+      onEvent,
+    };
     return this.#arena.managed(new Manager(options), this.process);
   }
 

@@ -25,6 +25,10 @@ interface Draft {
 }
 
 export function planOf(seed: number, limits: SwarmLimits): Plan {
+  return new KeyedRandom(seed, "which").chance(0.25) ? edgePlanOf(seed, limits) : swarmPlanOf(seed, limits);
+}
+
+function swarmPlanOf(seed: number, limits: SwarmLimits): Plan {
   const random = new KeyedRandom(seed, "swarm");
   const baseTtlMs = Math.round(random.magnitude(200, 60_000));
   const safetyMs = Math.round(Math.min(limits.hours * 3_600_000, MAX_TTLS * baseTtlMs));
@@ -46,6 +50,7 @@ export function planOf(seed: number, limits: SwarmLimits): Plan {
       missingOnReplace: random.chance(0.3) ? 412 : 404,
       dates,
       storeTime,
+      lastModifiedLagMs: storeTime || random.chance(0.5) ? 0 : Math.round(random.magnitude(1, 1_000)) * 1_000,
       skewMs,
       offsetMs: random.chance(0.5) ? 0 : Math.round(random.between(-1e7, 1e7)),
     },
@@ -54,6 +59,82 @@ export function planOf(seed: number, limits: SwarmLimits): Plan {
     latestMs: 10 * longestTtlMs,
     windows: windowsOf(draft),
   };
+}
+
+/**
+ * A quarter of the seeds live on the edge: one ttl for all, the smallest margin, clocks as wrong as they may be, requests that take as long as
+ * they may, and every second span of a ttl or so in which a holder can't renew. There the bounds themselves are tried, not the detours.
+ */
+function edgePlanOf(seed: number, limits: SwarmLimits): Plan {
+  const random = new KeyedRandom(seed, "edge");
+  const ttlMs = Math.round(random.magnitude(5_000, 60_000));
+  const safetyMs = Math.round(Math.min(limits.hours * 3_600_000, 120 * ttlMs));
+  const storeTime = random.chance(0.5);
+  const skewMs = random.chance(0.5) ? 0 : Math.round(random.magnitude(10, 3_000));
+  const nodes = Array.from({ length: 2 + random.below(2) }, (_, i): NodePlan => {
+    return {
+      name: String.fromCharCode(97 + i),
+      style: random.pick(STYLES),
+      ttlMs,
+      marginMs: Math.ceil(ttlMs / 10),
+      pollMs: Math.round(ttlMs * random.magnitude(0.02, 0.3)),
+      requestTimeoutMs: Math.round(ttlMs * random.between(0.2, 0.55)),
+      drainMs: ttlMs,
+      takeover: storeTime ? random.pick(["auto", "observe", "store-time"]) : "observe",
+      rate: [0.9, 1.1][(i + random.below(2)) % 2] ?? 1,
+      wallOffsetMs: 0,
+      timerEarlyMs: random.pick([0, 1]),
+      onDone: "keep",
+    };
+  });
+  const draft: Draft = { random, seed, baseTtlMs: ttlMs, safetyMs, bounded: true, nodes, keys: ["e1"] };
+  const profile = { dates: storeTime, storeTime, skewMs };
+  const latency = { minMs: 0.2, meanMs: ttlMs * 0.002 };
+  return {
+    format: 1,
+    seed,
+    keys: draft.keys,
+    nodes,
+    latency,
+    profile,
+    boundedClocks: true,
+    safetyMs,
+    latestMs: 2 * ttlMs,
+    windows: edgeWindows(draft),
+  };
+}
+
+function edgeWindows({ random, baseTtlMs: ttlMs, safetyMs, nodes }: Draft): FaultWindow[] {
+  const windows: FaultWindow[] = [];
+  const add = (kind: string, node: string, from: number, lengthTtls: number, x: number, on: "get" | "put"): void => {
+    windows.push({
+      kind,
+      node,
+      from: round(from),
+      to: round(Math.min(safetyMs, from + lengthTtls * ttlMs)),
+      x: round(x * 1_000) / 1_000,
+      on,
+    });
+  };
+  const slow = nodes.map(() => random.pick(["slow-request", "slow-reply"]));
+  const asked = random.chance(0.5);
+  for (let at = ttlMs; at < safetyMs * 0.95; at += ttlMs * random.between(2, 4)) {
+    // One message takes as long as it may, and then the holder is cut off: what it believes rests on that message alone.
+    for (const [i, { name }] of nodes.entries()) {
+      add(slow[i] ?? "slow-reply", name, at, random.between(0.2, 1), ttlMs * random.between(0.2, 0.6), random.pick(["get", "put"]));
+      add(
+        random.pick(["lose-request", "lose-request", "lose-reply"]),
+        name,
+        at + ttlMs * random.between(0.1, 1.2),
+        random.between(0.5, 1.6),
+        1,
+        "put",
+      );
+    }
+    const flagged = round(at + ttlMs * random.between(0, 0.5));
+    if (asked) windows.push({ kind: "flag-asked", node: "*", from: flagged, to: flagged, x: 0 });
+  }
+  return windows.sort((a, b) => a.from - b.from);
 }
 
 /** A node's settings are its own draw, so that taking one away leaves the others as they are. */
