@@ -1,4 +1,5 @@
 /** What only a Node process needs (`s3-consensus/node`). */
+import { setMaxListeners } from "node:events";
 import process from "node:process";
 
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
@@ -19,5 +20,7 @@ export function shutdownSignal(): AbortSignal {
     });
   }
   shared = controller.signal;
+  // A thousand elections of one process may listen to it; that is no leak.
+  setMaxListeners(0, shared);
   return shared;
 }

@@ -39,9 +39,12 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
   let nextLookMs = !coolingDown && knownFree(lease) ? lease.nowMs() + pollMs : lease.nowMs();
   // The first wait is a random part of a poll, so that candidates which started together do not look together ever after.
   let firstWait = true;
+  let lookedAtMs = -Infinity;
+  let attempted = false;
   for (;;) {
     signal.throwIfAborted();
     const looking = lease.nowMs() >= nextLookMs;
+    if (looking) lookedAtMs = lease.nowMs();
     const [trouble, safe] = await Promise.all([looking ? look(lease, options) : undefined, verdict ?? ensureSafe(lease, options)]);
     signal.throwIfAborted();
     if (looking) {
@@ -52,9 +55,18 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
     const next = trouble ?? (safe instanceof StoreUnavailableError ? safe : decide(lease, verdict, options.notBeforeMs ?? 0));
     if (next instanceof ConsensusError) options.onTrouble(next);
     else if (next.kind === "free") {
+      if (attempted && leftOf(options, lease) <= 0) return undefined;
+      attempted = true;
+      const sentAtMs = lease.nowMs();
       const taken = await take(lease, options, next.by);
       if (taken !== undefined) return taken;
-      if (leftOf(options, lease) <= 0) return undefined;
+      // Refused: whoever was faster is who holds it now, and that is the answer, also when the wait is over.
+      const refused = (lease.view.refused?.atMs ?? -Infinity) >= sentAtMs;
+      if (!refused && leftOf(options, lease) <= 0) return undefined;
+      nextLookMs = lease.nowMs();
+      continue;
+    } else if (refusedSince(lease, lookedAtMs)) {
+      // Another candidate of this process, which shares the view, was refused after my look: it is out of date.
       nextLookMs = lease.nowMs();
       continue;
     }
@@ -65,6 +77,11 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
     if (safe instanceof StoreUnavailableError && !looking) nextLookMs = lease.nowMs() + pollMs;
     await sleep(store.clock, Math.min(Math.max(0, nextLookMs - lease.nowMs()), freeInMs ?? Infinity, leftMs), { signal, keepAlive: true });
   }
+}
+
+function refusedSince(lease: LeaseObject, atMs: number): boolean {
+  const { refused, current } = lease.view;
+  return refused !== undefined && refused.etag === current?.etag && refused.atMs >= atMs && lease.nowMs() > atMs;
 }
 
 function leftOf(options: ContendOptions, lease: LeaseObject): number {

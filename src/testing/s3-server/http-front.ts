@@ -1,4 +1,5 @@
 /** The HTTP side that the embedded server and the proxy share: whole requests in, answers or broken connections out, limits, and a clean end. */
+import { setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../../clock/clock.ts";
@@ -38,6 +39,8 @@ export class HttpFront {
 
   private constructor(options: FrontOptions) {
     this.#options = options;
+    // Every request that is held back listens to it; that is no leak.
+    setMaxListeners(0, this.#end.signal);
     // Longer than any client keeps a connection idle, so that no request meets a connection that the server is just closing.
     this.#server = createServer({ keepAliveTimeout: 120_000 }, (message, response) => this.#accept(message, response));
     this.#server.maxConnections = options.maxConnections;
