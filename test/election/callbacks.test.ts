@@ -17,11 +17,11 @@ beforeEach(() => {
 afterEach(async () => {
   await new Promise((resolve) => setImmediate(resolve));
   process.off("unhandledRejection", note);
-  expect(unhandled).toEqual([]);
+  if (unhandled.length > 0) throw new Error(`${unhandled.length} unhandled rejections`, { cause: unhandled[0] });
 });
 
 describe("what user code does changes nothing for the lease (rule H6)", () => {
-  it.each([
+  it.each<[string, () => void]>([
     ["throws", throwing],
     ["rejects", rejecting],
     ["hangs", never],

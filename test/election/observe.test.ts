@@ -212,7 +212,7 @@ describe("observe()", () => {
     const waiting = [observer.next(), observer.next(), observer.next()];
     await world.advance(1);
     await observer.return?.();
-    expect(await world.until(Promise.all(waiting), 1_000)).toEqual(Array(3).fill({ done: true, value: undefined }));
+    expect(await world.until(Promise.all(waiting), 1_000)).toEqual(waiting.map(() => ({ done: true, value: undefined })));
   });
 
   it("ends with the reason of the signal, also when it was aborted before", async () => {

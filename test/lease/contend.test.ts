@@ -478,7 +478,7 @@ describe("being called off", () => {
       expect(node.timers + node.inFlight).toBe(0);
       await world.advance(60_000);
       if (world.keys().includes(KEY)) expect(recordIn(world)).toMatchObject({ state: "released", endedBy: "self" });
-      const { acquired: got = 0, lost = 0, released = 0 } = attempt.lease.counters.snapshot();
+      const { acquired: got, lost, released } = attempt.lease.counters.snapshot();
       expect(got).toBe(lost + released);
     }
     expect(wins).toBeGreaterThan(0);
