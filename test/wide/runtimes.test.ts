@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { actsOf, electionAbove, FAILOVER_BOUND_MS, overlaps } from "../support/contenders.ts";
+import { hostMs } from "../support/host-clock.ts";
 import { sharedMinio } from "../support/servers.ts";
 import { stage } from "../support/stage.ts";
 import { type Runtime, RUNTIMES, runtime } from "./runtimes.ts";
@@ -17,6 +18,8 @@ describe.each(RUNTIMES)("$name", (source) => {
     const { add, record } = await stage(sharedMinio());
     const node = await add("other", { runtime: tried.path, nodeArgs: tried.args });
     expect((await node.event("elected"))["token"]).toBe(1);
+    // Its clock is the one by which overlaps are found.
+    expect(Math.abs((node.events[0]?.atMs ?? 0) - hostMs())).toBeLessThan(10_000);
     expect(await node.ask("look")).toMatchObject({ isLeader: true, aborted: false, assert: "held", token: 1 });
     await node.event("act");
     // Longer than a ttl: it was renewed.
