@@ -11,7 +11,7 @@ export default defineConfig({
     name: "wide",
     include: ["test/wide/**/*.test.ts"],
     fileParallelism: false,
-    testTimeout: 600_000,
+    testTimeout: 180_000,
     hookTimeout: 600_000,
   },
 });

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFailed } from "vitest";
 import { whenFinished } from "./finish.ts";
-import { hostMs } from "./host-clock.ts";
+import { hostClockEnv, hostMs } from "./host-clock.ts";
 import { adopt } from "./reaper.ts";
 import type { WallShift } from "./wall-clock.ts";
 
@@ -78,7 +78,7 @@ export function spawnProgram(name: string, options: ProgramOptions = {}): Progra
   const args = [...(wall?.nodeArgs ?? []), ...(options.nodeArgs ?? []), path, ...(options.args ?? [])];
   const child = spawn(options.runtime ?? process.execPath, args, {
     // NODE_OPTIONS of the test runner are none of the program's business.
-    env: { ...process.env, NODE_OPTIONS: undefined, ...wall?.env, ...options.env },
+    env: { ...process.env, NODE_OPTIONS: undefined, ...hostClockEnv(), ...wall?.env, ...options.env },
     stdio: ["pipe", "pipe", "pipe"],
   });
   adopt(child);
