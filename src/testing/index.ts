@@ -8,4 +8,7 @@ export type { Credentials } from "./s3-server/signature.ts";
 export type { CarelessMode, Fault, FaultHandle, Faults, FaultSelection, NetworkFault, StoreFault } from "./s3-server/faults.ts";
 export type { LoggedRequest, RequestFilter, RequestLog } from "./s3-server/request-log.ts";
 export { faultProxy, type FaultProxy, type FaultProxyOptions } from "./fault-proxy.ts";
-export { testWorld, type TestNode, type TestWorld, type TestWorldOptions } from "./sim/test-world.ts";
+export { testWorld, type TestNode, type TestWorld, type TestWorldOptions, type WorldFault } from "./sim/test-world.ts";
+export type { Latency, RequestClass, RequestFault } from "./sim/faults.ts";
+export type { NodeOptions, WakeOrder } from "./sim/sim-node.ts";
+export type { StoreProfile } from "./sim/sim-s3.ts";

@@ -40,6 +40,7 @@ export class Network {
 
   /** Opens and closes a window of a plan in its time. */
   addWindow(window: FaultWindow & { readonly kind: RequestFault }): void {
+    if (window.to <= window.from) return;
     this.#world.schedule(window.from, () => {
       this.#open.add(window);
       this.#world.log("fault-on", window.node, window.kind);

@@ -26,7 +26,7 @@ export interface TestWorldOptions {
   readonly trace?: ((line: string) => void) | undefined;
 }
 
-export interface Fault {
+export interface WorldFault {
   readonly kind: RequestFault;
   /** Only requests of this class. Default: all. */
   readonly on?: RequestClass | undefined;
@@ -42,7 +42,7 @@ export interface TestNode {
   readonly store: ObjectStore;
   readonly clock: Clock;
   /** Makes the next requests of this node go wrong; the answer takes it back. */
-  faults(fault: Fault): () => void;
+  faults(fault: WorldFault): () => void;
   /** The machine is suspended for so long: nothing runs, the monotonic clock stands still, the wall clock goes on. */
   freeze(ms: number): void;
   /** The process is stopped for so long (as by SIGSTOP): nothing runs, both clocks go on. */

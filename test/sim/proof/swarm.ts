@@ -134,7 +134,7 @@ function edgeWindows({ random, baseTtlMs: ttlMs, safetyMs, nodes }: Draft): Faul
     const flagged = round(at + ttlMs * random.between(0, 0.5));
     if (asked) windows.push({ kind: "flag-asked", node: "*", from: flagged, to: flagged, x: 0 });
   }
-  return windows.sort((a, b) => a.from - b.from);
+  return windows.filter((w) => w.from <= w.to).sort((a, b) => a.from - b.from);
 }
 
 /** A node's settings are its own draw, so that taking one away leaves the others as they are. */
