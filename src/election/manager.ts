@@ -74,6 +74,7 @@ export class Manager<M extends Json = Json> {
   constructor(options: Wiring & ManagerOptions<M>) {
     this.#config = managerConfig(options);
     this.#store = openStore(options.store);
+    this.#store.checkKey?.(this.#config.key);
     this.#emitter = new Emitter(options);
     this.#parse = metadataReader(options.parseMetadata, (error) =>
       this.#emitter.emit({ type: "callback-failed", name: "parseMetadata", error }),

@@ -97,6 +97,9 @@ export interface ObjectStore extends Store {
   readonly clock: Clock;
   readonly random: Random;
 
+  /** Says before any request what would be wrong with a key below the store's prefix: its length, say. @throws ConfigError. */
+  checkKey?(key: string): void;
+
   /** Does now what would eat the time of the next request: resolving credentials, dropping stale sockets. Never rejects; awaited before the clock reading of rule H1. */
   prepare(): Promise<void>;
 

@@ -85,6 +85,10 @@ export class S3Store implements ObjectStore {
     return { ...this.#counts };
   }
 
+  checkKey(key: string): void {
+    checkKey(this.url, this.#settings.prefix, key);
+  }
+
   async prepare(): Promise<void> {
     try {
       const wire = await this.#connected();
@@ -359,7 +363,7 @@ export class S3Store implements ObjectStore {
   }
 
   #check(key: string, options: RequestOptions, body?: Uint8Array): void {
-    checkKey(this.url, this.#settings.prefix, key);
+    this.checkKey(key);
     this.#checkTimeout(options);
     if (body !== undefined && !(body instanceof Uint8Array)) throw new ConfigError(this.url, ["the body of a write must be a Uint8Array"]);
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
 import { Manager } from "../../src/election/manager.ts";
+import { s3Store } from "../../src/store/s3.ts";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
 import { KEY, managerOn, recordIn } from "./harness.ts";
 
@@ -120,6 +121,11 @@ describe("new Manager(options): bad input is refused at construction", () => {
 
   it.each([undefined, null, 5, "x", []])("options that are %o", (options) => {
     expect(() => new Manager(options as never)).toThrow(ConfigError);
+  });
+
+  it("the store's own prefix counts, too, and is known at construction", () => {
+    const store = s3Store(`s3://bucket/${"p".repeat(900)}?region=us-east-1`);
+    expect(() => new Manager({ store, name: "n".repeat(110) })).toThrow(/1029 bytes with its prefix: at most 1024/);
   });
 
   it("a key is at most 1,024 bytes, its prefix and escapes included", () => {

@@ -93,7 +93,7 @@ describe("the policy of SECURITY.md for those who take part", () => {
 
   it("is the one that error messages show", () => {
     const shown = JSON.parse(minimalPolicy("BUCKET", "PREFIX")) as Policy;
-    expect(shown.Statement).toEqual(policy("participant").Statement.map(({ Sid: _, ...rest }) => rest));
+    expect(shown.Statement).toEqual(policy("participant").Statement.map((statement) => ({ ...statement, Sid: undefined })));
   });
 });
 

@@ -31,7 +31,9 @@ const children = Array.from({ length: Number(process.env["NODES"] ?? "1") }, (_,
 }));
 
 emit("ready", { pid: process.pid });
-if (mode === "threads") for (const env of children) new Worker(new URL(import.meta.url), { env: env as NodeJS.ProcessEnv });
+if (mode === "threads")
+  for (const env of children)
+    new Worker(new URL(import.meta.url), { env: env as NodeJS.ProcessEnv }).on("error", (e) => emit("failed", { message: e.message }));
 else if (mode === "cluster" && cluster.isPrimary) {
   for (const env of children) cluster.fork(env);
 } else if (mode === "copies") {

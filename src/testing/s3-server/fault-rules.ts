@@ -2,6 +2,7 @@
 import type { Clock } from "../../clock/clock.ts";
 import { sleep } from "../../clock/wait.ts";
 import { ConfigError } from "../../errors.ts";
+import { show } from "../../options.ts";
 import { KeyedRandom } from "../sim/keyed-random.ts";
 import {
   NETWORK_KINDS,
@@ -203,7 +204,7 @@ const MAX_DELAY_MS = 3_600_000;
 function wrongIn(fault: Fault, allowed: readonly string[]): string[] {
   const wrong: string[] = [];
   const check = (name: string, value: unknown, isGood: (n: number) => boolean, right: string): void => {
-    if (value !== undefined && !(typeof value === "number" && isGood(value))) wrong.push(`${name}: ${String(value)} is not ${right}`);
+    if (value !== undefined && !(typeof value === "number" && isGood(value))) wrong.push(`${name}: ${show(value)} is not ${right}`);
   };
   const isCount = (n: number): boolean => n >= 0 && (Number.isInteger(n) || n === Number.POSITIVE_INFINITY);
   const isDelay = (n: number): boolean => n >= 0 && n <= MAX_DELAY_MS;

@@ -133,7 +133,7 @@ export class World {
           try {
             resolve(this.#runSome(untilMs, stop, checkpoint));
           } catch (error) {
-            reject(error);
+            reject(error as Error);
           }
         });
       });
