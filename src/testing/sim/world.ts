@@ -133,7 +133,7 @@ export class World {
           try {
             resolve(this.#runSome(untilMs, stop, checkpoint));
           } catch (error) {
-            reject(error as Error);
+            reject(error instanceof Error ? error : new Error(String(error)));
           }
         });
       });
