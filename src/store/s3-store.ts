@@ -65,6 +65,7 @@ export class S3Store implements ObjectStore {
     unavailable: 0,
     denied: 0,
   };
+  readonly #ownRuns = new Set<string>();
   #wire: Promise<Wire> | undefined;
   #unquoted: boolean;
   #everAnswered = false;
@@ -294,6 +295,7 @@ export class S3Store implements ObjectStore {
       place: await this.#place(),
       by: processName(),
       quoting: etagQuoting === "auto" ? undefined : etagQuoting,
+      ownRuns: this.#ownRuns,
       signal,
     });
     this.#useEtagQuoting(findings.quoting);

@@ -32,6 +32,8 @@ export interface SafetyOptions {
   readonly by: string;
   /** The ETag quoting that the user decided; a verdict that says otherwise is not believed. */
   readonly quoting?: "quoted" | "unquoted" | undefined;
+  /** Runs of this store object, kept by it from call to call: an outage may have left one of them standing as "probing". */
+  readonly ownRuns?: Set<string> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -95,7 +97,7 @@ async function settle(port: ProbePort, options: SafetyOptions, first: View): Pro
   let view = first;
   for (let look = 0; port.clock.monotonicMs() - startMs < MAX_WAIT_MS; look++) {
     const nowMs = port.clock.monotonicMs();
-    const step = nextStep(view, { watched, oldFailure }, nowMs);
+    const step = nextStep(view, { watched, oldFailure, ownRuns: options.ownRuns }, nowMs);
     if (step.do === "believe") return step.findings;
     if (step.do === "fail") throw errorOfFailure(step.failure);
     if (step.do === "claim") {
@@ -119,6 +121,8 @@ async function claimAndProbe(
   claim: Extract<Step, { do: "claim" }>,
 ): Promise<Findings | undefined> {
   const run = freshId(port.random, 8);
+  // Whatever becomes of the claim: when this call ends, nobody carries the run on.
+  remember(options.ownRuns, run);
   const mine = await save(port, options, { state: "probing", run }, claim.etag);
   if (mine === undefined) return undefined;
   try {
@@ -145,6 +149,7 @@ async function save(port: ProbePort, options: SafetyOptions, state: Body, etag: 
   const body = encodeVerdict(head, state);
   const request = { signal: options.signal };
   let rightButRefused = 0;
+  let inDoubt = 0;
   let last: WriteResult | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (attempt > 0) await pause(port, options, paceMs(port.random, attempt, last));
@@ -161,11 +166,19 @@ async function save(port: ProbePort, options: SafetyOptions, state: Body, etag: 
     if (now.kind === "found" && sameBytes(now.body, body)) return now.etag;
     if (result.kind !== "refused") continue;
     if (now.kind !== "found" || now.etag !== etag) return undefined;
+    if (result.status === 404) inDoubt++;
     // The ETag is the one that stands, and yet refused: a store that wants it without quotes (the probe will tell), or a read that is behind.
     rightButRefused++;
     port.useEtagQuoting?.(rightButRefused % 2 === 1 ? "unquoted" : "quoted");
   }
   if (rightButRefused < ATTEMPTS || state.state !== "probing") return undefined;
+  // Rule W6: a crashed server of several drives says 404 to the right ETag of some keys, and means no other key by it.
+  if (inDoubt > 0) {
+    throw new StoreUnavailableError(
+      `the store ${port.url} answers 404 to the very ETag that it shows for ${key}: its drives disagree, as after a crash. ` +
+        "Let the server heal it, or remove that object: it is only the verdict of the last probe",
+    );
+  }
   throw new StoreUnsafeError(
     `the store ${port.url} refuses a replace with the very ETag that it shows (${etag ?? ""}): nothing could ever be renewed on it. ` +
       "If etagQuoting is set, leave it out: some stores take ETags only without their quotes",
@@ -195,6 +208,15 @@ async function readView(port: ProbePort, options: SafetyOptions, before?: View):
 function believable(view: View, options: SafetyOptions): View {
   const contradicted = view.kind === "good" && options.quoting !== undefined && options.quoting !== view.findings.quoting;
   return contradicted ? { kind: "useless", etag: view.etag } : view;
+}
+
+const MAX_OWN_RUNS = 100;
+
+/** Bounded: the oldest goes first. */
+function remember(runs: Set<string> | undefined, run: string): void {
+  if (runs === undefined) return;
+  runs.add(run);
+  if (runs.size > MAX_OWN_RUNS) for (const oldest of runs.values()) return void runs.delete(oldest);
 }
 
 async function pause(port: ProbePort, options: SafetyOptions, ms: number): Promise<void> {

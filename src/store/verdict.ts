@@ -106,6 +106,8 @@ export function viewOf(read: Extract<ReadResult, { kind: "found" | "absent" | "t
 export interface Known {
   /** The probing record of somebody else that I saw last, and since when it has not changed, on my monotonic clock. */
   readonly watched?: { readonly etag: string; readonly sinceMs: number } | undefined;
+  /** Runs of my own that have ended, whether or not their end could be written down. */
+  readonly ownRuns?: ReadonlySet<string> | undefined;
   /** The run whose failure stood there when I came. */
   readonly oldFailure?: string | undefined;
 }
@@ -127,7 +129,8 @@ export function nextStep(view: View, known: Known, nowMs: number): Step {
     case "useless":
       return { do: "claim", etag: view.etag };
     case "probing": {
-      const dead = known.watched?.etag === view.etag && nowMs - known.watched.sinceMs >= DEAD_PROBER_MS;
+      const dead =
+        known.ownRuns?.has(view.run) === true || (known.watched?.etag === view.etag && nowMs - known.watched.sinceMs >= DEAD_PROBER_MS);
       return dead ? { do: "claim", etag: view.etag, deadRun: view.run } : { do: "wait" };
     }
     case "failed":

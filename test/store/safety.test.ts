@@ -149,6 +149,20 @@ describe("no verdict", () => {
     ]);
   });
 
+  it("an outage in the middle of a probe does not make the same process wait for its own dead run", async () => {
+    const store = new OddStore();
+    const clock = store.clock as VirtualClock;
+    const ownRuns = new Set<string>();
+    clock.setTimer(300, () => (store.vices = { down: true }));
+    await expect(clock.run(proveSafe(store.port(), { place, by: "n", ownRuns }))).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    expect(state(store)).toBe("probing");
+    store.vices = {};
+    const startMs = clock.monotonicMs();
+    expect(await clock.run(proveSafe(store.port(), { place, by: "n", ownRuns }))).toMatchObject({ storeTime: true });
+    expect(clock.monotonicMs() - startMs).toBeLessThan(DEAD_PROBER_MS / 2);
+    expect(store.litter()).toEqual([]);
+  });
+
   it("an aborted probe frees the way at once, and ends with the signal's reason", async () => {
     const store = new OddStore();
     const clock = store.clock as VirtualClock;
@@ -254,6 +268,7 @@ describe("nextStep", () => {
     ["probing, watched for too short", probing("e"), { watched: { etag: "e", sinceMs: 1 } }, DEAD_PROBER_MS, "wait"],
     ["probing, watched long enough", probing("e"), { watched: { etag: "e", sinceMs: 0 } }, DEAD_PROBER_MS, "claim"],
     ["probing, but changed since", probing("f"), { watched: { etag: "e", sinceMs: 0 } }, DEAD_PROBER_MS, "wait"],
+    ["probing, a run of my own that has ended", probing("e"), { ownRuns: new Set([run]) }, 0, "claim"],
     ["failed while I waited", { kind: "failed", etag: "f", run, failure }, {}, 1, "fail"],
     ["failed before I came", { kind: "failed", etag: "f", run, failure }, { oldFailure: run }, 1, "claim"],
     ["another failed while I waited", { kind: "failed", etag: "f", run, failure }, { oldFailure: "44556677" }, 1, "fail"],
