@@ -17,6 +17,7 @@ import {
 } from "./faults.ts";
 import { matchesKey } from "./request-log.ts";
 import type { WireRequest } from "./wire.ts";
+import { show } from "../../options.ts";
 
 export type Of<F extends Fault, K extends F["kind"]> = Extract<F, { readonly kind: K }>;
 type EndingKind = Exclude<NetworkFaultKind, "delay" | "strip-header">;
@@ -203,7 +204,7 @@ const MAX_DELAY_MS = 3_600_000;
 function wrongIn(fault: Fault, allowed: readonly string[]): string[] {
   const wrong: string[] = [];
   const check = (name: string, value: unknown, isGood: (n: number) => boolean, right: string): void => {
-    if (value !== undefined && !(typeof value === "number" && isGood(value))) wrong.push(`${name}: ${String(value)} is not ${right}`);
+    if (value !== undefined && !(typeof value === "number" && isGood(value))) wrong.push(`${name}: ${show(value)} is not ${right}`);
   };
   const isCount = (n: number): boolean => n >= 0 && (Number.isInteger(n) || n === Number.POSITIVE_INFINITY);
   const isDelay = (n: number): boolean => n >= 0 && n <= MAX_DELAY_MS;

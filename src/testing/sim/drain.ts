@@ -17,6 +17,8 @@ export function microtaskCheckpoint(): (() => void) | undefined {
   if (checkpoint !== null) return checkpoint;
   try {
     setFlagsFromString("--allow-natives-syntax");
+    // The name of a V8 intrinsic is no JavaScript, so this module could not be parsed with it in its own text.
+    // oxlint-disable-next-line typescript/no-implied-eval
     checkpoint = new Function("%PerformMicrotaskCheckpoint()") as () => void;
     // Compiled at its first call, which has to happen while the flag is set.
     checkpoint();

@@ -133,6 +133,8 @@ export class World {
           try {
             resolve(this.#runSome(untilMs, stop, checkpoint));
           } catch (error) {
+            // As it was thrown.
+            // oxlint-disable-next-line typescript/prefer-promise-reject-errors
             reject(error);
           }
         });

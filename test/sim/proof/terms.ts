@@ -89,7 +89,7 @@ export class Terms {
     const onAbort = (): void => {
       tracked.aborted = true;
       tracked.reason = term.signal.reason;
-      this.#world.log("term-ended", process.node.name, token, () => String((tracked.reason as Error).message));
+      this.#world.log("term-ended", process.node.name, token, () => (tracked.reason as Error).message);
       this.#rules.onLoss(tracked);
     };
     term.signal.addEventListener("abort", onAbort, { once: true });
