@@ -61,7 +61,8 @@ describe("the policy of SECURITY.md for those who take part", () => {
     expect(await again.release()).toBe("released");
   });
 
-  it.each(actionsOf(policy("participant")))(
+  // s3:ListBucket is not among these: MinIO answers 404 for a missing key without it, where AWS answers 403 (tested at the wire in test/store).
+  it.each(actionsOf(policy("participant")).filter((action) => action !== "s3:ListBucket"))(
     "is the smallest: without %s it is refused, and the message names that action",
     async (action) => {
       const fresh = await freshBucket(sharedMinio());

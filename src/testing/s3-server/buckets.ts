@@ -52,7 +52,7 @@ export class Bucket {
   /** In the order of their UTF-8 bytes, as S3 lists them. */
   keys(): readonly string[] {
     const keys = [...this.#slots].filter(([, slot]) => slot.current !== undefined).map(([key]) => Buffer.from(key));
-    return keys.sort((a, b) => a.compare(b)).map(String);
+    return keys.sort((a, b) => Buffer.compare(a, b)).map(String);
   }
 
   get isEmpty(): boolean {

@@ -37,12 +37,13 @@ export async function operate(storage: Storage, request: WireRequest, faults: St
       return EMPTY(200, [["Location", `/${name}`]]);
     case "Other":
       return error(request, 501, "NotImplemented", "A header or query you provided implies functionality that is not implemented.");
-    default: {
-      const bucket = storage.buckets.get(name);
-      if (bucket === undefined) return error(request, 404, "NoSuchBucket", "The specified bucket does not exist", [["BucketName", name]]);
-      return onBucket(storage, bucket, request, faults);
-    }
+    default:
+      // All others are about a bucket that has to exist.
+      break;
   }
+  const bucket = storage.buckets.get(name);
+  if (bucket === undefined) return error(request, 404, "NoSuchBucket", "The specified bucket does not exist", [["BucketName", name]]);
+  return onBucket(storage, bucket, request, faults);
 }
 
 async function onBucket(storage: Storage, bucket: Bucket, request: WireRequest, faults: StoreFaults): Promise<WireAnswer> {

@@ -133,7 +133,9 @@ export class World {
           try {
             resolve(this.#runSome(untilMs, stop, checkpoint));
           } catch (error) {
-            reject(error instanceof Error ? error : new Error(String(error)));
+            // As it was thrown.
+            // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+            reject(error);
           }
         });
       });
