@@ -51,6 +51,7 @@ export const PROGRAM_FAULTS = [
   "handler-hangs",
   "handler-returns",
   "handler-blocks",
+  "demoted-hangs",
   "impatient",
 ] as const;
 /** Operators' words to a holder, by conditional writes (rule O1). `x` says which key. */

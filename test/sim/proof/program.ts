@@ -162,6 +162,7 @@ export class Program {
       onElected: (term) =>
         this.#inside("onElected", () => {
           const tracked = this.#arena.terms.track(term, this.process, this.#plan.ttlMs);
+          if (this.hanging > 0) this.#arena.coverage.count("elected while work of an earlier term still hangs");
           if (this.#arena.isOpen("handler-throws", this.#plan.name)) throw new Error("onElected throws, as planned");
           return this.#elected(tracked);
         }),
@@ -196,7 +197,7 @@ export class Program {
     if (hang !== undefined) await this.#hang(hang.to - world.nowMs);
   }
 
-  #demoted(term: Term, reason: unknown): void {
+  #demoted(term: Term, reason: unknown): Promise<void> | undefined {
     const tracked = this.#arena.terms.track(term, this.process, this.#plan.ttlMs);
     if (tracked.demoted) this.#arena.fail("I5", `${describe(tracked)}: onDemoted was called twice`);
     tracked.demoted = true;
@@ -204,6 +205,11 @@ export class Program {
     if (!ConsensusError.is(reason)) this.#arena.fail("I5", `${describe(tracked)}: onDemoted got ${String(reason)} as its reason`);
     if (term.remainingMs > 0) this.#arena.fail("I5", `${describe(tracked)}: onDemoted while the term is still held`);
     if (this.#arena.isOpen("handler-throws", this.#plan.name)) throw new Error("onDemoted throws, as planned");
+    const hang = this.#arena.isOpen("demoted-hangs", this.#plan.name);
+    if (hang === undefined) return undefined;
+    // It is work of this term, too: nothing is freed under it.
+    tracked.isWorking = true;
+    return this.#hang(hang.to - this.#arena.world.nowMs).finally(() => (tracked.isWorking = false));
   }
 
   /** Looks and writes until the term ends, or for `forMs`; then takes a moment to stop. */
