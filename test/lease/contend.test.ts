@@ -556,3 +556,92 @@ describe("two lease objects of one process (rules H9, O3)", () => {
     expect(two.tenancy.isHeld()).toBe(true);
   });
 });
+
+describe("which record is mine (rules C1, H9, S4)", () => {
+  it("my instance id on a record that I never wrote is a clone's: it is watched like anybody's", async () => {
+    const world = testWorld({ seed: 1 });
+    const store = proven(world.node("a"));
+    const lease = leaseOn(store, { takeover: "observe" });
+    put(world, { instance: lease.instance, holder: "a", holderNonce: "the clone's own" });
+    await acquired(world, lease);
+    expect(world.nowMs).toBeGreaterThanOrEqual(WATCH);
+    expect(lease.counters.snapshot()).toMatchObject({ orphansTaken: 0, takeoversByObservation: 1 });
+  });
+
+  it("an earlier acquisition that lands after a later one was sent is never adopted: it is taken with a new token (rule S4)", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world, { state: "released", fencingToken: 5, version: 9 });
+    const node = world.node("a");
+    const store = proven(node);
+    let first: (() => Promise<unknown>) | undefined;
+    let firstNonce: string | undefined;
+    let landed = false;
+    store.taps.write = async (send, call) => {
+      firstNonce ??= call.record?.nonce;
+      first ??= send;
+      if (call.record?.nonce === firstNonce) {
+        await new Promise<void>((resolve) => void store.clock.setTimer(1_000, resolve));
+        return unknown;
+      }
+      if (landed) return send();
+      landed = true;
+      await first();
+      return unknown;
+    };
+    const { done } = contending(leaseOn(store));
+    const tenancy = await world.until(done);
+    expect(landed).toBe(true);
+    expect(tenancy?.fencingToken).toBe(7);
+    expect(tenancy?.isHeld()).toBe(true);
+    expect(recordIn(world).fencingToken).toBe(7);
+  });
+});
+
+describe("keeping the process alive (rule H8)", () => {
+  /** The timers that are set, with whether each keeps the process alive. */
+  function countingKept(node: TestNode): { readonly store: TappedStore; readonly waiting: Set<{ readonly kept: boolean }> } {
+    const waiting = new Set<{ readonly kept: boolean }>();
+    const store = tap(node.store, { verdict: () => Promise.resolve(verdict) });
+    const { clock } = node.store;
+    const counting: TappedStore = {
+      ...store,
+      clock: {
+        monotonicMs: () => clock.monotonicMs(),
+        wallMs: () => clock.wallMs(),
+        setTimer: (ms, fn, o) => {
+          const entry = { kept: o?.keepAlive === true };
+          waiting.add(entry);
+          const handle = clock.setTimer(
+            ms,
+            () => {
+              waiting.delete(entry);
+              fn();
+            },
+            o,
+          );
+          return {
+            cancel: () => {
+              waiting.delete(entry);
+              handle.cancel();
+            },
+          };
+        },
+      },
+    };
+    return { store: counting, waiting };
+  }
+
+  it("a waiting candidate and a holder do; one that was called off or has released leaves nothing", async () => {
+    const world = testWorld({ seed: 1 });
+    put(world);
+    const { store, waiting } = countingKept(world.node("a"));
+    const attempt = contending(leaseOn(store));
+    await world.advance(1_000);
+    expect([...waiting].some((t) => t.kept)).toBe(true);
+    const tenancy = await world.until(attempt.done);
+    await world.advance(1_000);
+    expect([...waiting].filter((t) => t.kept).length).toBeGreaterThanOrEqual(1);
+    await world.until(tenancy?.release() ?? Promise.reject(new Error("not acquired")));
+    expect([...waiting]).toEqual([]);
+  });
+});
