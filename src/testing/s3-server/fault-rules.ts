@@ -18,7 +18,6 @@ import {
 } from "./faults.ts";
 import { matchesKey } from "./request-log.ts";
 import type { WireRequest } from "./wire.ts";
-import { show } from "../../options.ts";
 
 export type Of<F extends Fault, K extends F["kind"]> = Extract<F, { readonly kind: K }>;
 type EndingKind = Exclude<NetworkFaultKind, "delay" | "strip-header">;
