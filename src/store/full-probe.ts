@@ -3,7 +3,7 @@ import { FULL_PROBE, runProbe } from "./probe.ts";
 import { S3Store, type FullProbe } from "./s3-store.ts";
 
 /**
- * The whole probe, as the `doctor` command runs it: every step, 20 races of creates and 20 of replaces with 16 writers each (about 700 requests).
+ * The whole probe, as the `doctor` command runs it: every step, 20 races of creates and 20 of replaces with 16 writers each (about 750 requests).
  * Uses keys of its own below the hidden folder and removes them. With `save`, its result becomes the verdict of the bucket.
  * @throws StoreUnsafeError, StoreAccessError, StoreUnavailableError, or the reason of `signal`.
  */

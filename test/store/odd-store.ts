@@ -30,6 +30,8 @@ export interface Vices {
   readonly busyEvery?: number;
   readonly down?: boolean;
   readonly refusesCreate?: boolean;
+  /** Answers 412 to an old ETag and writes all the same. */
+  readonly writesWhatItRefuses?: boolean;
 }
 
 interface Stored {
@@ -114,10 +116,12 @@ export class OddStore {
     if (vices.oneWriteASecond === true && object !== undefined && this.clock.monotonicMs() - object.writtenMs < 1_000) return busy(true);
     const refusal = this.#refusal(object, ifMatch);
     if (vices.checkThenWrite === true) await sleep(this.clock, 3);
-    if (refusal !== undefined) return { kind: "refused", status: refusal, dateMs: this.#second() };
+    const refused = { kind: "refused", status: refusal ?? 412, dateMs: this.#second() } as const;
+    if (refusal !== undefined && !(vices.writesWhatItRefuses === true && ifMatch !== undefined && object !== undefined)) return refused;
     const etag = `"${String(n).padStart(32, "0")}"`;
     const lastModifiedMs = vices.keepsLastModified === true && object !== undefined ? object.lastModifiedMs : this.#second();
     this.objects.set(key, { etag, body, lastModifiedMs, writtenMs: this.clock.monotonicMs() });
+    if (refusal !== undefined) return refused;
     if (vices.losesReplies !== undefined && n % vices.losesReplies === 0) return { kind: "unknown", error: unavailable().error };
     return { kind: "applied", etag, dateMs: this.#second() };
   }

@@ -58,6 +58,7 @@ describe("a store that drops conditions", () => {
     ["creates a missing key on If-Match", { createsMissing: true }, "replace-missing"],
     ["looks first and writes later", { checkThenWrite: true }, /^(create|replace)-race$/],
     ["answers 304 to everything", { staleNotModified: true }, "stale-304"],
+    ["writes what it refuses", { writesWhatItRefuses: true }, "refused-but-written"],
     ["can't create", { refusesCreate: true }, "create"],
   ])("%s: refused at the step", async (_, vices, step) => {
     const store = new OddStore(vices);

@@ -143,6 +143,13 @@ describe.each(CLIENTS)("%s", (name, options) => {
   });
 });
 
+it("never lets a small body wait for a 100-continue, whatever a user's client is told", async () => {
+  const server = await scriptedServer();
+  const store = s3Store({ bucket: "jobs", client: clientOf(server.endpoint, { expectContinueHeader: true }) });
+  expect(await store.create("k", BODY)).toMatchObject({ kind: "applied" });
+  expect(server.seen[0]?.headers).not.toHaveProperty("expect");
+});
+
 describe("addressing", () => {
   it("signs for us-east-1 at a custom endpoint, or for the region that was named", async () => {
     const server = await scriptedServer();
