@@ -12,8 +12,6 @@ import { whenFinished } from "./finish.ts";
 import { freePort } from "./ports.ts";
 import { adopt, adoptContainer, removeFolder, temporaryFolder } from "./reaper.ts";
 
-export { freePort } from "./ports.ts";
-
 /** Where a server is, and what it takes to talk to it. */
 export interface S3Server {
   readonly name: "minio" | "gofakes3";
