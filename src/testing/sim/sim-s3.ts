@@ -76,7 +76,7 @@ export interface ExecuteOptions {
 }
 
 /** So many old versions of an object are kept for stale reads and rollbacks. */
-const VERSIONS_KEPT = 6;
+const VERSIONS_KEPT = 50;
 
 export class SimS3 {
   readonly profile: StoreProfile;

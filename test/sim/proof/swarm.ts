@@ -168,7 +168,7 @@ function rateOf(random: KeyedRandom, bounded: boolean): number {
 
 function windowsOf(draft: Draft): FaultWindow[] {
   const { random, bounded, nodes } = draft;
-  const wild = random.chance(0.08);
+  const wild = random.chance(0.12);
   // Beyond the bound anything goes; within it a machine that is frozen may not be set back as well, or both of its clocks are wrong at once.
   const clock = bounded ? [random.pick(["freeze", "wall-step"]), "clock-rate"] : ["freeze", "wall-step", "clock-rate"];
   const kinds = [...REQUEST_FAULTS, ...clock, "pause", "crash", ...PROGRAM_FAULTS].filter(() => random.chance(0.35));
