@@ -1,9 +1,9 @@
 /** `npm run check-history -- file.jsonl`: exit 0 for a history that can have happened, 1 for one that can't, 2 for a file that can't be read. */
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { checkHistory } from "./check-history.ts";
-import { formatContradiction } from "./contradiction.ts";
-import { parseHistory } from "./parse.ts";
+import { checkHistory } from "../../src/testing/history/check-history.ts";
+import { formatContradiction } from "../../src/testing/history/contradiction.ts";
+import { parseHistory } from "../../src/testing/history/parse.ts";
 
 const USAGE = `Usage: check-history [--incomplete] FILE.jsonl ("-" reads standard input)
   --incomplete  the history lacks some requests: claim nothing that only their absence would prove`;
