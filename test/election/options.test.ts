@@ -124,8 +124,8 @@ describe("new Manager(options): bad input is refused at construction", () => {
   });
 
   it("the store's own prefix counts, too, and is known at construction", () => {
-    const store = s3Store(`s3://bucket/${"p".repeat(900)}?region=us-east-1`);
-    expect(() => new Manager({ store, name: "n".repeat(110) })).toThrow(/1027 bytes with its prefix: at most 1024/);
+    const store = s3Store(`s3://bucket/${"p".repeat(500)}?region=us-east-1`);
+    expect(() => new Manager({ store, name: "n".repeat(510) })).toThrow(/1027 bytes with its prefix: at most 1024/);
   });
 
   it("a key is at most 1,024 bytes, its prefix and escapes included", () => {
