@@ -114,7 +114,7 @@ describe("faults on the way to a real MinIO", () => {
   it("a hundred renewals cost a hundred PUTs and nothing else", async () => {
     const { add, behind } = await proxied();
     const { proxy, url } = await behind("a");
-    const a = await add("a", { url, options: { ttlMs: 600, pollMs: 100 } });
+    const a = await add("a", { url, options: { ttlMs: 1_000, pollMs: 100 } });
     await electionAbove([a], 0);
     const renewals = async (): Promise<number> => ((await a.ask("stats")) as { lease: { renewals: number } }).lease.renewals;
     const before = await renewals();
