@@ -33,13 +33,13 @@ describe("programs in our texts", () => {
 
   it.each(programs)("$where compiles under the strictest options", ({ code }) => {
     consumer.write("program.ts", asModule(code));
-    consumer.compile(["program.ts"]);
+    expect(() => consumer.compile(["program.ts"])).not.toThrow();
   });
 
-  it.each(runnable)("$where runs, says something, and ends in order", async (example) => {
+  it.each(runnable)("$where runs to its end, and says something unless it checks itself", async (example) => {
     const { code, stdout, stderr } = await run(example);
     expect(stderr).toBe("");
-    expect(stdout).not.toBe("");
+    if (!example.code.includes("node:assert")) expect(stdout).not.toBe("");
     expect(code).toBe(0);
   });
 });
