@@ -70,6 +70,17 @@ describe("what user code does changes nothing for the lease (rule H6)", () => {
     expect(booksBalance(one)).toBe(true);
   });
 
+  it("onDemoted hangs after a loss: the loss is its one end", async () => {
+    const world = testWorld({ seed: 1 });
+    const a = world.node("a");
+    const one = contender(a, { handlers: { onDemoted: never }, options: { drainMs: 3_000 } });
+    await world.advance(1_000);
+    a.stepWallClock(60_000);
+    await world.advance(10_000);
+    expect(eventTypes(one)).toEqual(["acquired", "lost", "acquired"]);
+    expect(booksBalance(one)).toBe(true);
+  });
+
   it("a slow onDemoted is waited for before the key is freed", async () => {
     const world = testWorld({ seed: 1 });
     const a = world.node("a");

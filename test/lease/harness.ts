@@ -7,8 +7,8 @@ import { deriveTiming } from "../../src/lease/timing.ts";
 import { decodeRecord, encodeRecord } from "../../src/record/codec.ts";
 import type { Flag, LeaseRecord } from "../../src/record/record.ts";
 import type { ObjectStore, ReadResult, RequestOptions, StoreVerdict, WriteResult } from "../../src/store/object-store.ts";
-import type { TestWorld } from "../../src/testing/sim/test-world.ts";
-import { KEY } from "./records.ts";
+import type { TestNode, TestWorld } from "../../src/testing/sim/test-world.ts";
+import { KEY, someRecord } from "./records.ts";
 
 export const TTL = 15_000;
 /** How long a holder believes: ttl - margin. */
@@ -155,4 +155,16 @@ export async function when(world: TestWorld, is: () => boolean, withinMs = 120_0
     await world.advance(stepMs);
   }
   return world.nowMs;
+}
+
+export const goodVerdict: StoreVerdict = { storeTime: true, skewMs: 1_000, remarks: [] };
+
+/** A node whose path to the store was proven before (rule W9), so that only the lease's own requests are counted. */
+export function proven(node: TestNode): TappedStore {
+  return tap(node.store, { verdict: () => Promise.resolve(goodVerdict) });
+}
+
+/** Another's record, held unless said otherwise. */
+export function put(world: TestWorld, over: Parameters<typeof someRecord>[0] = {}): void {
+  world.overwrite(KEY, encodeRecord(KEY, someRecord({ holder: "z", instance: "other", holderNonce: "o", ...over })));
 }

@@ -53,6 +53,15 @@ describe("what is known of a key", () => {
     expect(view.current).toMatchObject({ lastModifiedMs: 1_000, dateMs: 12_000, sinceMs: 0 });
   });
 
+  it("Last-Modified of another version never stands beside this one's ETag (rule T3)", () => {
+    const view = new KeyView(KEY);
+    view.note(found(1, 1, {}, 2_000), 0);
+    view.note({ ...found(1, 2, {}, 30_000), lastModifiedMs: 29_000 }, 1);
+    expect(view.current).toMatchObject({ etag: '"1.2"', lastModifiedMs: 29_000, dateMs: 30_000 });
+    view.note({ ...found(1, 3, {}, 40_000), lastModifiedMs: undefined }, 2);
+    expect(view.current?.lastModifiedMs).toBeUndefined();
+  });
+
   it("an older version is ignored and extends nothing (rule W7)", () => {
     const view = new KeyView(KEY);
     view.note(found(2, 7), 100);

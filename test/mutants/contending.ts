@@ -1,0 +1,281 @@
+/** The rules of contending (C) and of operators (O), S4, the timing relations and some invariants, broken. */
+import {
+  edit,
+  TIMING,
+  JUDGE,
+  SEEN,
+  TENANCY,
+  ENDING,
+  CONTEND,
+  TAKEOVER,
+  MANAGER,
+  CALLBACKS,
+  STOP,
+  STEP_DOWN,
+  CAMPAIGN,
+  OBSERVE,
+  OPTIONS,
+  HEALTH,
+  type TestedMutant,
+} from "./files.ts";
+
+export const CONTENDING: readonly TestedMutant[] = [
+  {
+    id: "C1-orphan-adopted",
+    breaks: "C1, W7: an orphan is adopted under its old token",
+    edits: [
+      edit(
+        "lease/contend.ts",
+        "const record = lease.acquisition(base?.record);",
+        'const record = by === "orphan" && base !== undefined ? lease.renewal(base.record) : lease.acquisition(base?.record);',
+      ),
+    ],
+    tests: [CONTEND],
+  },
+  {
+    id: "C2-taken-without-a-watch",
+    breaks: "C2: a record that was not watched for W is free",
+    edits: [edit("lease/judge.ts", "watched >= closed.watchMs)", "watched >= closed.watchMs / 2)")],
+    tests: [JUDGE, CONTEND, TAKEOVER],
+  },
+  {
+    id: "C2-watch-begins-with-each-call",
+    breaks: "C2: observations do not outlive a call",
+    edits: [
+      edit(
+        "lease/observations.ts",
+        "if (table === undefined) byStore.set(store, (table = new Observations()));",
+        "byStore.set(store, (table = new Observations()));",
+      ),
+    ],
+    tests: [SEEN, CONTEND, TAKEOVER],
+  },
+  {
+    id: "C3-own-clock-for-the-date",
+    breaks: "C3, C4: the own clock stands in for a Date that is missing",
+    edits: [
+      edit(
+        "lease/judge.ts",
+        "seen.dateMs === undefined || seen.lastModifiedMs === undefined ? undefined : seen.dateMs - seen.lastModifiedMs;",
+        "seen.lastModifiedMs === undefined ? undefined : (seen.dateMs ?? nowMs + 1e15) - seen.lastModifiedMs;",
+      ),
+    ],
+    tests: [JUDGE],
+  },
+  {
+    id: "C3-store-time-for-ever",
+    breaks: 'C3: takeover "store-time" waits for ever where the times are unfit',
+    edits: [
+      edit(
+        "lease/contend.ts",
+        'if (takeover !== "store-time" || verdict.storeTime) return verdict;',
+        "if (takeover.length > 0) return verdict;",
+      ),
+    ],
+    tests: [CONTEND, TAKEOVER],
+  },
+  {
+    id: "C5-no-304",
+    breaks: "C5: a poll reads the whole record",
+    edits: [
+      edit(
+        "lease/contend.ts",
+        'ifNoneMatch: lease.settings.takeover === "observe" || view.current?.lastModifiedMs !== undefined ? view.current?.etag : undefined,',
+        "ifNoneMatch: undefined,",
+      ),
+    ],
+    tests: [CONTEND, MANAGER],
+  },
+  {
+    id: "C5-storm",
+    breaks: "C5: a CAS that is refused for ever is repeated without a pause",
+    edits: [edit("lease/contend.ts", "now - refused.atMs < lease.settings.pollMs", "now - refused.atMs < 0")],
+    tests: [CONTEND],
+  },
+  {
+    id: "C5-herd",
+    breaks: "C5: candidates that started together look together",
+    edits: [edit("lease/contend.ts", "(firstWait ? 0.5 + lease.settings.store.random.unit() / 2 : 1)", "1")],
+    tests: [CONTEND],
+  },
+  {
+    id: "C5-a-look-that-is-not-needed",
+    breaks: "C5: a key that is known to be free is looked at first",
+    edits: [
+      edit(
+        "lease/contend.ts",
+        "let nextLookMs = !coolingDown && knownFree(lease) ? lease.nowMs() + pollMs : lease.nowMs();",
+        "let nextLookMs = !coolingDown && knownFree(lease) ? lease.nowMs() : lease.nowMs();",
+      ),
+    ],
+    tests: [CONTEND, MANAGER, CAMPAIGN],
+  },
+  {
+    id: "C6-no-lock-delay",
+    breaks: "C6: the lock delay after a death is left out",
+    edits: [edit("lease/judge.ts", "const delay = record.lockDelayMs ?? 0;", "const delay = 0;")],
+    tests: [JUDGE],
+  },
+  {
+    id: "C6-delay-after-ones-own-end",
+    breaks: "C6: the lock delay applies to a clean release, too",
+    edits: [edit("lease/judge.ts", 'record.endedBy === "other" ? (record.lockDelayMs ?? 0) : 0', "record.lockDelayMs ?? 0")],
+    tests: [JUDGE],
+  },
+  {
+    id: "C6-no-hold",
+    breaks: "C6: the minimum hold is left out",
+    edits: [edit("lease/judge.ts", "Math.max(record.holdForMs ?? 0, delay, reserve)", "Math.max(delay, reserve)")],
+    tests: [JUDGE],
+  },
+  {
+    id: "C7-no-reservation",
+    breaks: "C7: whoever comes first takes what was reserved",
+    edits: [
+      edit(
+        "lease/judge.ts",
+        "record.reservedFor === undefined || record.reservedFor === by.node ? 0",
+        "record.reservedFor === undefined || by.node !== undefined ? 0",
+      ),
+    ],
+    tests: [JUDGE, STEP_DOWN],
+  },
+  {
+    id: "C7-the-named-one-waits",
+    breaks: "C7: the named successor waits like the others",
+    edits: [
+      edit(
+        "lease/judge.ts",
+        "record.reservedFor === undefined || record.reservedFor === by.node ? 0",
+        "record.reservedFor === undefined ? 0",
+      ),
+    ],
+    tests: [JUDGE, STEP_DOWN],
+  },
+  {
+    id: "C7-reserved-for-ever",
+    breaks: "C7: a reservation goes over into the next record",
+    edits: [
+      edit(
+        "lease/lease-object.ts",
+        "      ...this.#times(),\n      metadata,",
+        "      ...this.#times(),\n      reservedFor: base?.reservedFor,\n      metadata,",
+      ),
+    ],
+    tests: [STEP_DOWN],
+  },
+  {
+    id: "O1-flag-stays",
+    breaks: "O1: the holder's renewal leaves the flag in the record",
+    edits: [edit("lease/lease-object.ts", "acquiredAt, flag: undefined };", "acquiredAt };")],
+    tests: [TENANCY],
+  },
+  {
+    id: "O1-flag-frees-under-work",
+    breaks: "O1, H7: a flag releases a campaigned term under its user's work",
+    edits: [
+      edit(
+        "election/manager.ts",
+        'return term.askToRelease("stepped-down", fields);',
+        'return void term.giveBack("stepped-down", fields);',
+      ),
+    ],
+    tests: [STEP_DOWN],
+  },
+  {
+    id: "O1-asked-is-obeyed",
+    breaks: "O1: `asked` makes a leader step down",
+    edits: [
+      edit("election/manager.ts", 'if (flag.kind === "asked" || term?.isHeld() !== true) return;', "if (term?.isHeld() !== true) return;"),
+    ],
+    tests: [STEP_DOWN],
+  },
+  {
+    id: "S4-earlier-adopted",
+    breaks: "S4: an earlier acquisition is adopted after a later one was sent",
+    edits: [
+      edit(
+        "lease/contend.ts",
+        'if (end.kind !== "settled" || end.as.kind !== "still-mine" || end.as.record.holderNonce !== record.nonce) return undefined;',
+        'if (end.kind !== "settled" || end.as.kind !== "still-mine") return undefined;',
+      ),
+    ],
+    tests: [CONTEND],
+  },
+  {
+    id: "timing-margin-too-small",
+    breaks: "timing: a margin below the drift bound is accepted",
+    edits: [edit("lease/timing.ts", "if (marginMs < ttlMs / 10)", "if (marginMs < ttlMs / 100)")],
+    tests: [TIMING, OPTIONS],
+  },
+  {
+    id: "timing-timeout-too-long",
+    breaks: "timing: a request time limit that one hung renewal can't survive is accepted",
+    edits: [edit("lease/timing.ts", "else if (requestTimeoutMs >= room)", "else if (requestTimeoutMs >= 2 * room)")],
+    tests: [TIMING, OPTIONS],
+  },
+  {
+    id: "I4-books",
+    breaks: "I5: an acquisition that was won after a stop is counted as released and not as acquired",
+    edits: [
+      edit("lease/contend.ts", '  lease.counters.add("acquired");\n  if (options.signal.aborted) {', "  if (options.signal.aborted) {"),
+      edit(
+        "lease/contend.ts",
+        '  if (by === "orphan") lease.counters',
+        '  lease.counters.add("acquired");\n  if (by === "orphan") lease.counters',
+      ),
+    ],
+    tests: [CONTEND, STOP, HEALTH],
+  },
+  {
+    id: "I5-signal-last",
+    breaks: "I5: whoever awaits the end hears of it before the signal does",
+    edits: [
+      edit(
+        "lease/tenancy.ts",
+        "    if (!this.#controller.signal.aborted) this.#controller.abort(error);\n    this.#resolveEnded(error);",
+        "    this.#resolveEnded(error);\n    queueMicrotask(() => this.#controller.abort(error));",
+      ),
+    ],
+    tests: [ENDING],
+  },
+  {
+    id: "I5-two-ends",
+    breaks: "I5: a term tells its end twice",
+    edits: [edit("election/term.ts", "if (this.#told || this.tenancy.lost) return;", "if (this.#told) return;")],
+    tests: [MANAGER, CALLBACKS, STOP],
+  },
+  {
+    id: "I8-listener-left",
+    breaks: "I8: a request that is on its way outlives the release",
+    edits: [edit("lease/tenancy.ts", "    this.#loop.abort();\n    // The signal first", "    // The signal first")],
+    tests: [TENANCY, ENDING],
+  },
+  {
+    id: "given-up-and-left-closed",
+    breaks: "stop: an acquisition whose reply was lost leaves the key closed for W",
+    edits: [edit("lease/contend.ts", "await giveUp(lease, { record, base }, options.hooks);", "await Promise.resolve(options.hooks);")],
+    tests: [CONTEND],
+  },
+  {
+    id: "wait-without-end",
+    breaks: "waitMs: a wait does not end while every write is lost",
+    edits: [edit("lease/contend.ts", "      if (leftOf(options, lease) <= 0) return undefined;\n      nextLookMs", "      nextLookMs")],
+    tests: [CONTEND],
+  },
+  {
+    id: "no-cooldown",
+    breaks: "Manager: leadership that was given back is taken again at once",
+    edits: [edit("election/manager.ts", 'if (end.gaveWay && end.next === "again") this.#coolDown(end.cooldownMs);', "")],
+    tests: [CALLBACKS, STEP_DOWN],
+  },
+  {
+    id: "no-snapshot",
+    breaks: "Manager: a node that joins does not hear of the present leader",
+    edits: [
+      edit("election/observer.ts", "this.#fresh ||= !this.#toldPresent;", ""),
+      edit("election/manager.ts", "if (this.#watch.known) this.#tellPresent = schedule;", ""),
+    ],
+    tests: [OBSERVE],
+  },
+];

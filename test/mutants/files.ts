@@ -1,0 +1,27 @@
+import type { Edit, Mutant } from "../sim/proof/mutants.ts";
+
+export interface TestedMutant extends Mutant {
+  /** The test files that should go red. */
+  readonly tests: readonly string[];
+}
+
+export const edit = (file: string, find: string, put: string): Edit => ({ file: `src/${file}`, find, put });
+
+export const CODEC = "test/record/codec.test.ts";
+export const TIMING = "test/lease/timing.test.ts";
+export const JUDGE = "test/lease/judge.test.ts";
+export const SETTLE = "test/lease/settle.test.ts";
+export const SEEN = "test/lease/observations.test.ts";
+export const WRITE = "test/lease/write.test.ts";
+export const TENANCY = "test/lease/tenancy.test.ts";
+export const ENDING = "test/lease/ending.test.ts";
+export const CONTEND = "test/lease/contend.test.ts";
+export const TAKEOVER = "test/lease/takeover.test.ts";
+export const MANAGER = "test/election/manager.test.ts";
+export const CALLBACKS = "test/election/callbacks.test.ts";
+export const STOP = "test/election/stop.test.ts";
+export const STEP_DOWN = "test/election/step-down.test.ts";
+export const CAMPAIGN = "test/election/campaign.test.ts";
+export const OBSERVE = "test/election/observe.test.ts";
+export const OPTIONS = "test/election/options.test.ts";
+export const HEALTH = "test/election/health.test.ts";

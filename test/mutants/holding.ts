@@ -1,0 +1,252 @@
+/** The rules of holding (H), broken. */
+import {
+  edit,
+  TIMING,
+  SETTLE,
+  SEEN,
+  WRITE,
+  TENANCY,
+  ENDING,
+  CONTEND,
+  MANAGER,
+  CALLBACKS,
+  STOP,
+  STEP_DOWN,
+  OBSERVE,
+  type TestedMutant,
+} from "./files.ts";
+
+export const HOLDING: readonly TestedMutant[] = [
+  {
+    id: "H1-retry-from-its-last-send",
+    breaks: "H1: a retried write counts from its last send",
+    edits: [
+      edit("lease/write.ts", "const firstSentAt = readClocks(store.clock);", "let firstSentAt = readClocks(store.clock);"),
+      edit(
+        "lease/write.ts",
+        "const result = await (write.base",
+        "firstSentAt = readClocks(store.clock);\n    const result = await (write.base",
+      ),
+    ],
+    tests: [WRITE, TENANCY],
+  },
+  {
+    id: "H1-no-margin",
+    breaks: "H1: belief lasts for the whole ttl",
+    edits: [edit("lease/timing.ts", "  return t.ttlMs - t.marginMs;", "  return t.ttlMs;")],
+    tests: [TENANCY, TIMING],
+  },
+  {
+    id: "H3-assert-by-the-clock-alone",
+    breaks: "H3: assertHeld lets an ended tenancy pass while its deadline is ahead",
+    edits: [
+      edit(
+        "lease/tenancy.ts",
+        "if (!this.isHeld() && this.#over !== undefined) throw this.#over;",
+        "if (remainingMs(this.#deadline, readClocks(this.#lease.settings.store.clock)) <= 0 && !this.isHeld() && this.#over !== undefined) throw this.#over;",
+      ),
+    ],
+    tests: [ENDING],
+  },
+  {
+    id: "H3-revives",
+    breaks: "H3: a renewal that was applied after all revives an ended tenancy",
+    edits: [
+      edit(
+        "lease/tenancy.ts",
+        "      if (!this.isHeld()) return;\n      failures = this.#takeRenewal",
+        "      failures = this.#takeRenewal",
+      ),
+      edit(
+        "lease/tenancy.ts",
+        "    this.#confirmed = confirmed;\n    this.#deadline = this.#deadlineOf(confirmed);\n    this.trouble",
+        "    this.#over = undefined;\n    this.#confirmed = confirmed;\n    this.#deadline = this.#deadlineOf(confirmed);\n    this.trouble",
+      ),
+    ],
+    tests: [TENANCY],
+  },
+  {
+    id: "H3-late-acquisition-adopted",
+    breaks: "H3, W7: an acquisition that was answered after its deadline is adopted",
+    edits: [
+      edit(
+        "lease/contend.ts",
+        "if (remainingMs(addMs(applied.firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0) return undefined;",
+        "",
+      ),
+    ],
+    tests: [CONTEND],
+  },
+  {
+    id: "H4-instance-and-token-alone",
+    breaks: "H4, H9: instance and token prove that a record is mine",
+    edits: [
+      edit(
+        "lease/settle.ts",
+        "seen.fencingToken === fencingToken && written.has(seen.holderNonce);",
+        "seen.fencingToken === fencingToken;",
+      ),
+    ],
+    tests: [SETTLE, TENANCY],
+  },
+  {
+    id: "H4-flag-unheard",
+    breaks: "H4: a flag is wiped out and not obeyed",
+    edits: [edit("lease/tenancy.ts", "if (seen.flag !== undefined) this.#hooks.flagged(seen.flag);", "")],
+    tests: [TENANCY, STEP_DOWN],
+  },
+  {
+    id: "H4-flag-at-acquisition-unheard",
+    breaks: "H4: a flag over an acquisition whose reply was lost is not obeyed",
+    edits: [edit("lease/tenancy.ts", "if (flag !== undefined && (await sleep", "if (flag !== flag && (await sleep")],
+    tests: [TENANCY],
+  },
+  {
+    id: "H4-error-is-loss",
+    breaks: "H4: a renewal that is denied ends the tenancy",
+    edits: [
+      edit(
+        "lease/tenancy.ts",
+        "        this.#noteTrouble(end.error);\n        return false;",
+        '        this.#end(this.#lostError("expired", "denied"));\n        return false;',
+      ),
+    ],
+    tests: [TENANCY],
+  },
+  {
+    id: "H4-own-nonce-forgotten",
+    breaks: "H4: after many failed writes the nonce that proves the record is forgotten",
+    edits: [
+      edit("lease/tenancy.ts", "      this.#lease.written.add(this.#confirmed.record.holderNonce, this.#confirmed.firstSentAt);\n", ""),
+    ],
+    tests: [TENANCY],
+  },
+  {
+    id: "H4-a-get-each-renewal",
+    breaks: "H4: a renewal reads first",
+    edits: [
+      edit(
+        "lease/tenancy.ts",
+        "const write = { record: this.#lease.renewal(this.#confirmed.record), base: this.#confirmed };",
+        "await store.get(this.key);\n      const write = { record: this.#lease.renewal(this.#confirmed.record), base: this.#confirmed };",
+      ),
+    ],
+    tests: [TENANCY],
+  },
+  {
+    id: "H5-plain-signal",
+    breaks: "H5: `aborted` does not look at the clocks",
+    edits: [edit("lease/lease-signal.ts", "    if (!aborted()) check();\n", "")],
+    tests: [TENANCY],
+  },
+  {
+    id: "H6-observer-breaks-the-loop",
+    breaks: "H6: what onEvent, onLeaderChange or a logger throws comes out",
+    edits: [
+      edit("lease/wiring.ts", "  } catch (error) {\n    failed(error);", "  } catch (error) {\n    failed(error);\n    throw error;"),
+    ],
+    tests: [CALLBACKS],
+  },
+  {
+    id: "H6-rejection-unhandled",
+    breaks: "H6: what an async observer rejects with is not handled",
+    edits: [edit("lease/wiring.ts", "if (result instanceof Promise) result.catch(failed);", "")],
+    tests: [CALLBACKS],
+  },
+  {
+    id: "H7-not-renewed-while-stopping",
+    breaks: "H7: work that is told to stop is not covered any more",
+    edits: [
+      edit(
+        "lease/tenancy.ts",
+        "for (let failures = 0; this.isHeld();) {",
+        "for (let failures = 0; this.isHeld() && !this.#controller.signal.aborted;) {",
+      ),
+    ],
+    tests: [ENDING, STOP],
+  },
+  {
+    id: "H7-freed-when-the-drain-is-over",
+    breaks: "H7: work that does not stop in time is released under",
+    edits: [
+      edit(
+        "election/lead.ts",
+        'if (message.request.reason === "stopped" || demoted !== undefined) giveUp(error);',
+        'if (message.request.reason === "stopped" || demoted !== undefined) giveUp(error);\n          return this.#finish(message.request, demoted);',
+      ),
+    ],
+    tests: [STOP, STEP_DOWN],
+  },
+  {
+    id: "H7-step-down-after-the-run",
+    breaks: "H7: a stepDown after WorkNotStoppedError releases under the work",
+    edits: [
+      edit(
+        "election/manager.ts",
+        '      stop.removeEventListener("abort", onStop);',
+        '      stop.removeEventListener("abort", onStop);\n      this.#leading = undefined;',
+      ),
+    ],
+    tests: [STOP],
+  },
+  {
+    id: "H7-freed-under-on-demoted",
+    breaks: "H7: the key is freed while onDemoted runs",
+    edits: [
+      edit(
+        "election/lead.ts",
+        "const callbackDone = await (demoted ?? this.#demote());",
+        "void (demoted ?? this.#demote());\n    const callbackDone = true as boolean;",
+      ),
+    ],
+    tests: [CALLBACKS],
+  },
+  {
+    id: "H7-someone-elses-record-released",
+    breaks: "H7: a release that was refused goes on over whatever is there",
+    edits: [
+      edit(
+        "lease/tenancy.ts",
+        'if (end.as.kind !== "still-mine") return "not-mine";',
+        'if (end.as.kind !== "still-mine" && end.as.kind !== "other") return "not-mine";',
+      ),
+    ],
+    tests: [ENDING],
+  },
+  {
+    id: "H8-observer-keeps-alive",
+    breaks: "H8: an observer keeps the process alive",
+    edits: [
+      edit(
+        "election/observer.ts",
+        "await sleep(this.#clock, this.#pollMs, { signal });",
+        "await sleep(this.#clock, this.#pollMs, { signal, keepAlive: true });",
+      ),
+    ],
+    tests: [OBSERVE],
+  },
+  {
+    id: "H10-forgotten",
+    breaks: "H10: a deletion makes forget which token was the highest",
+    edits: [
+      edit(
+        "lease/observations.ts",
+        "    if (this.highest === undefined) {\n      const news",
+        "    if (nowMs >= 0) {\n      this.highest = undefined;\n      const news",
+      ),
+    ],
+    tests: [SEEN, CONTEND, MANAGER],
+  },
+  {
+    id: "H10-unbounded",
+    breaks: "H10: what is remembered has no bound",
+    edits: [edit("lease/observations.ts", "if (this.#views.size > this.#limit) {", "if (this.#views.size > this.#limit + 1e6) {")],
+    tests: [SEEN],
+  },
+  {
+    id: "H10-settled-at-once",
+    breaks: "H10, W7: one stale read is a regression",
+    edits: [edit("lease/observations.ts", "|| nowMs - c.sinceMs < forMs) return undefined;", "|| forMs < 0) return undefined;")],
+    tests: [SEEN],
+  },
+];
