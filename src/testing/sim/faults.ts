@@ -15,7 +15,7 @@ import { exponential, type KeyedRandom } from "./keyed-random.ts";
  * - `retry` (time): a proxy loses the first answer and sends the request again; the client hears the second answer.
  * - `error-500`: answered 500, with equal probability carried out or not.
  * - `busy-503`: as `error-500`, and asks to slow down. `busy-429`: refused for certain, asks to slow down.
- * - `conflict-409`: refused for certain because another write raced; only when one did within `CONFLICT_WINDOW_MS`, except by a rule of a test.
+ * - `conflict-409`: a write is refused for certain, as when another operation on the key is under way.
  * - `stale-read`: a read shows an older version (rule W7).
  */
 export type RequestFault =
@@ -53,9 +53,6 @@ export interface FaultWindow {
   readonly on?: RequestClass | undefined;
 }
 
-/** Two writes of one key within so many milliseconds are a race for `conflict-409`. */
-export const CONFLICT_WINDOW_MS = 20;
-
 /** Mean delays of an undisturbed network, in milliseconds. */
 export interface Latency {
   readonly minMs: number;
@@ -78,8 +75,6 @@ export interface Fate {
   status: 409 | 429 | 500 | 503 | undefined;
   /** Carried out, although answered with a status of trouble. */
   applied: boolean;
-  /** 409 also without a race. */
-  forced: boolean;
   staleBy: number;
   skewUnit: number;
 }
@@ -135,7 +130,6 @@ export function calmFate(latency: Latency, draws: Draws): Fate {
     resetMs: undefined,
     status: undefined,
     applied: false,
-    forced: false,
     staleBy: 0,
     skewUnit: at(2),
   };
@@ -177,7 +171,6 @@ export function strike(fate: Fate, kind: RequestFault, x: number, draws: Draws, 
       break;
     case "conflict-409":
       fate.status = 409;
-      fate.forced = certain;
       break;
     case "stale-read":
       fate.staleBy = 1 + Math.floor(coin * 3);

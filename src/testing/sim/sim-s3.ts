@@ -83,7 +83,6 @@ export class SimS3 {
   readonly #world: World;
   readonly #objects = new Map<string, S3Object>();
   readonly #old = new Map<string, S3Object[]>();
-  readonly #lastWriteMs = new Map<string, number>();
   readonly #doubtful = new Map<string, number>();
   readonly #watchers: ((write: AppliedWrite) => void)[] = [];
 
@@ -120,11 +119,6 @@ export class SimS3 {
   /** Earlier versions of an object, the newest first. */
   versions(key: string): readonly S3Object[] {
     return this.#old.get(key) ?? [];
-  }
-
-  /** True time of the last write that was applied to a key; where two writes race, AWS may answer 409. */
-  lastWriteMs(key: string): number | undefined {
-    return this.#lastWriteMs.get(key);
   }
 
   execute(operation: S3Operation, options: ExecuteOptions = {}): S3Reply {
@@ -203,7 +197,6 @@ export class SimS3 {
     if (previous !== undefined) this.#old.set(key, [previous, ...this.versions(key)].slice(0, VERSIONS_KEPT));
     if (object === undefined) this.#objects.delete(key);
     else this.#objects.set(key, object);
-    this.#lastWriteMs.set(key, this.#world.nowMs);
     this.#world.log("stored", "s3", object?.etag ?? "deleted", () => key);
     for (const watcher of this.#watchers) watcher({ key, body: object?.body, etag: object?.etag ?? "", previous, by });
   }

@@ -15,7 +15,7 @@ import type {
   Unavailable,
   WriteResult,
 } from "../../store/object-store.ts";
-import { CONFLICT_WINDOW_MS, drawsOf, type Fate, type RequestClass } from "./faults.ts";
+import { drawsOf, type Fate, type RequestClass } from "./faults.ts";
 import { KeyedRandom } from "./keyed-random.ts";
 import type { Network } from "./network.ts";
 import type { SimProcess } from "./sim-node.ts";
@@ -234,12 +234,9 @@ class Wire {
   }
 
   #troubleStatus(): number | undefined {
-    const { fate, operation, process } = this.#attempt;
-    if (fate.status !== 409) return fate.status;
-    if (operation.kind !== "create" && operation.kind !== "replace") return undefined;
-    if (fate.forced) return 409;
-    const last = this.#s3.lastWriteMs(operation.key);
-    return last !== undefined && process.node.world.nowMs - last <= CONFLICT_WINDOW_MS ? 409 : undefined;
+    const { fate, operation } = this.#attempt;
+    const isWrite = operation.kind === "create" || operation.kind === "replace";
+    return fate.status === 409 && !isWrite ? undefined : fate.status;
   }
 
   #deliver(answer: Answer): void {

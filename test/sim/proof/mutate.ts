@@ -2,7 +2,7 @@
  * `npm run mutants`: applies each mutant to a copy of the sources, compiles it, and lets the simulator look for it, seed by seed. Prints the
  * seed and the time that caught it. Fails when one survives that should not, or when a patch does not fit the sources any more.
  */
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -97,6 +97,16 @@ async function hunt(mutant: Mutant, args: readonly string[]): Promise<Outcome> {
   return { mutant, caught: result.code !== 0, seconds, said: said === null ? "" : `seed ${said[1]}: ${said[2]?.slice(0, 110)}` };
 }
 
+const running = new Set<ChildProcess>();
+
+/** A runner that is stopped takes its simulators with it. */
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    for (const child of running) child.kill("SIGKILL");
+    process.exit(130);
+  });
+}
+
 function run(command: string, args: readonly string[], cwd: string): Promise<{ readonly code: number | null; readonly text: string }> {
   return new Promise((done, reject) => {
     const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
@@ -104,8 +114,12 @@ function run(command: string, args: readonly string[], cwd: string): Promise<{ r
     const add = (chunk: Buffer): void => void (text += chunk.toString());
     child.stdout.on("data", add);
     child.stderr.on("data", add);
+    running.add(child);
     child.on("error", reject);
-    child.on("close", (code) => done({ code, text }));
+    child.on("close", (code) => {
+      running.delete(child);
+      done({ code, text });
+    });
   });
 }
 
