@@ -260,7 +260,10 @@ export const CONTENDING: readonly TestedMutant[] = [
   {
     id: "wait-without-end",
     breaks: "waitMs: a wait does not end while every write is lost",
-    edits: [edit("lease/contend.ts", "      if (leftOf(options, lease) <= 0) return undefined;\n      nextLookMs", "      nextLookMs")],
+    edits: [
+      edit("lease/contend.ts", "if (attempted && leftOf(options, lease) <= 0) return undefined;", ""),
+      edit("lease/contend.ts", "if (!refused && leftOf(options, lease) <= 0) return undefined;", ""),
+    ],
     tests: [CONTEND],
   },
   {
