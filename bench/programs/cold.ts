@@ -1,0 +1,31 @@
+/** From nothing to the first result: `bare-get`, `bare-put` (GET, then a conditional PUT, as an election needs) or `leader`. `KIND URL`. */
+import { emit } from "../../test/support/emit.ts";
+
+const [kind, url = ""] = process.argv.slice(2);
+if (kind === "leader") {
+  const { Manager } = await import("s3-consensus");
+  const manager = new Manager({ store: url, name: "cold" });
+  const term = await manager.campaign();
+  emit("done");
+  await term.release();
+} else {
+  const { GetObjectCommand, PutObjectCommand, S3Client } = await import("@aws-sdk/client-s3");
+  const at = new URL(url);
+  const endpoint = at.searchParams.get("endpoint");
+  const client = new S3Client({
+    region: at.searchParams.get("region") ?? "us-east-1",
+    ...(endpoint === null ? {} : { endpoint, forcePathStyle: true }),
+    maxAttempts: 1,
+  });
+  const where = { Bucket: at.host, Key: `${at.pathname.slice(1)}/bare` };
+  const found = await client.send(new GetObjectCommand(where)).then(
+    async (answer) => ({ etag: answer.ETag, body: await answer.Body?.transformToString() }),
+    () => undefined,
+  );
+  if (kind === "bare-put") {
+    const condition = found?.etag === undefined ? { IfNoneMatch: "*" } : { IfMatch: found.etag };
+    await client.send(new PutObjectCommand({ ...where, Body: String(Math.random()), ...condition }));
+  }
+  emit("done");
+}
+process.exit(0);
