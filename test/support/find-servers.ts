@@ -14,6 +14,9 @@ const GOFAKES3_MODULE = "github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0";
 /** The first release that answers 404 to `If-Match` on a missing key; older ones create the object. */
 const OLDEST_RIGHT_MINIO = "2025-09-07";
 
+/** A build that takes longer than this on any machine has got stuck, in its downloads most likely. */
+const BUILD_LIMIT_MS = 20 * 60_000;
+
 export const COMPOSE_FILE: string = join(import.meta.dirname, repositoryDepth(), "docker-compose.minio.yml");
 
 /** How a MinIO of our own can be started. */
@@ -97,7 +100,8 @@ async function buildWithGo(module: string, name: string, duration: string, say: 
   const progress = setInterval(() => say(`still building ${name}: ${Math.round((Date.now() - started) / 1000)} s`), 20_000);
   const status = await new Promise<number | null>((resolve) => {
     const log = createWriteStream(logPath);
-    const go = spawn("go", ["install", module], { stdio: ["ignore", "pipe", "pipe"] });
+    const go = spawn("go", ["install", module], { stdio: ["ignore", "pipe", "pipe"], timeout: BUILD_LIMIT_MS });
+    adopt(go);
     go.stdout.pipe(log, { end: false });
     go.stderr.pipe(log, { end: false });
     go.once("error", () => resolve(null));
@@ -105,7 +109,9 @@ async function buildWithGo(module: string, name: string, duration: string, say: 
   });
   clearInterval(progress);
   if (status !== 0) {
-    say(`go install ${module} failed (exit ${status}); the end of ${logPath}:\n${readFileSync(logPath, "utf8").slice(-4000)}`);
+    say(
+      `go install ${module} failed (exit ${status ?? "none: it took too long"}); the end of ${logPath}:\n${readFileSync(logPath, "utf8").slice(-4000)}`,
+    );
     return undefined;
   }
   say(`built ${name} in ${Math.round((Date.now() - started) / 1000)} s`);

@@ -242,7 +242,10 @@ function containerBody(image: string, folders: readonly string[], port: number, 
       else docker("kill", "--signal", "KILL", name);
     },
     signal: (signal) => void docker(signal === "SIGSTOP" ? "pause" : "unpause", name),
-    log: () => spawnSync("docker", ["logs", name], { encoding: "utf8" }).stdout,
+    log: () => {
+      const { stdout, stderr } = spawnSync("docker", ["logs", name], { encoding: "utf8" });
+      return stdout + stderr;
+    },
     gone: () => {
       const state = docker("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", name);
       return state.startsWith("running") || state.startsWith("paused") ? undefined : `its container is ${state}`;
@@ -287,10 +290,7 @@ async function started({ name, port, dir, body, readyPath }: Plan): Promise<OwnS
 async function untilReady(url: string, name: string, body: Body): Promise<void> {
   const limit = performance.now() + READY_WITHIN_MS;
   for (;;) {
-    const ok = await fetch(url, { signal: AbortSignal.timeout(2000) }).then(
-      (answer) => answer.ok,
-      () => false,
-    );
+    const ok = await answersWell(url);
     if (ok) return;
     const gone = body.gone();
     if (gone !== undefined || performance.now() > limit) {
@@ -299,5 +299,18 @@ async function untilReady(url: string, name: string, body: Body): Promise<void> 
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function answersWell(url: string): Promise<boolean> {
+  const limit = new AbortController();
+  // Not AbortSignal.timeout: its timer doesn't keep a program alive (bench/) that waits for nothing else.
+  const timer = setTimeout(() => limit.abort(), 2000);
+  try {
+    return (await fetch(url, { signal: limit.signal })).ok;
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
   }
 }
