@@ -13,8 +13,8 @@ const REGRESSIONS = fileURLToPath(new URL("regressions", import.meta.url));
 const FOUND = join(".cache", "sim");
 
 const FRESH_MS = 45_000;
-const LONGEST_MS = 240_000;
-const HOURS = 0.15;
+const LONGEST_MS = 600_000;
+const HOURS = 0.1;
 
 /** Runs a fresh seed; a failure is shrunk, kept as a file, and told with the command that repeats it. */
 async function freshSeed(seed: number, coverage: Coverage): Promise<{ readonly simulatedMs: number; readonly told: string | undefined }> {
