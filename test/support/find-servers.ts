@@ -6,6 +6,7 @@ import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, createWriteStream, mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
+import { adopt } from "./reaper.ts";
 
 /** The release tags of MinIO aren't served by the module proxy, so the commit's pseudo-version is pinned. */
 const MINIO_MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c";

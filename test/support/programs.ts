@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFailed } from "vitest";
 import { whenFinished } from "./finish.ts";
+import { freeze } from "./freeze.ts";
 import { hostClockEnv, hostMs } from "./host-clock.ts";
 import { adopt } from "./reaper.ts";
 import type { WallShift } from "./wall-clock.ts";
@@ -62,7 +63,7 @@ export interface Program {
   signal(signal: NodeJS.Signals): void;
   /** SIGKILL, and waits for the end. */
   kill(): Promise<Exit>;
-  /** SIGSTOP: it doesn't run until `thaw`, and doesn't know. */
+  /** SIGSTOP, and it has stopped: it doesn't run until `thaw`, and doesn't know. */
   freeze(): void;
   /** SIGCONT. */
   thaw(): void;
@@ -185,7 +186,7 @@ function listen(name: string, child: ChildProcess): Program {
       child.kill("SIGKILL");
       return exit;
     },
-    freeze: () => void child.kill("SIGSTOP"),
+    freeze: () => freeze(child.pid ?? 0),
     thaw: () => void child.kill("SIGCONT"),
     transcript,
   };

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { inject, onTestFailed } from "vitest";
 import { COMPOSE_FILE, HOW_TO_GET_GOFAKES3, HOW_TO_GET_MINIO, type MinioRunner } from "./find-servers.ts";
 import { whenFinished } from "./finish.ts";
+import { freeze } from "./freeze.ts";
 import { freePort } from "./ports.ts";
 import { adopt, adoptContainer, removeFolder, temporaryFolder } from "./reaper.ts";
 
@@ -38,7 +39,7 @@ export interface OwnServer extends S3Server {
   kill(): Promise<void>;
   /** Starts it again on the same port and data; it must be stopped or killed before. Resolves when it answers. */
   restart(): Promise<void>;
-  /** SIGSTOP: connections stay open, and nothing is answered. */
+  /** SIGSTOP, and it has stopped: connections stay open, and nothing is answered. */
   freeze(): void;
   /** SIGCONT. */
   thaw(): void;
@@ -163,7 +164,8 @@ interface Body {
   readonly pid: number;
   /** Resolves when it is gone. */
   end(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
-  signal(signal: "SIGSTOP" | "SIGCONT"): void;
+  freeze(): void;
+  thaw(): void;
   log(): string;
   /** Why it ended by itself, if it did. */
   gone(): string | undefined;
@@ -195,7 +197,8 @@ function processBody(command: string, args: readonly string[], env: Readonly<Rec
       if (signal === "SIGTERM") child?.kill("SIGCONT");
       await ended;
     },
-    signal: (signal) => void child?.kill(signal),
+    freeze: () => freeze(child?.pid ?? 0),
+    thaw: () => void child?.kill("SIGCONT"),
     log: () => text,
     gone: () => (child?.exitCode == null && child?.signalCode == null ? undefined : `it ended with ${child.exitCode ?? child.signalCode}`),
   };
@@ -241,7 +244,8 @@ function containerBody(image: string, folders: readonly string[], port: number, 
       if (signal === "SIGTERM") docker("stop", name);
       else docker("kill", "--signal", "KILL", name);
     },
-    signal: (signal) => void docker(signal === "SIGSTOP" ? "pause" : "unpause", name),
+    freeze: () => void docker("pause", name),
+    thaw: () => void docker("unpause", name),
     log: () => {
       const { stdout, stderr } = spawnSync("docker", ["logs", name], { encoding: "utf8" });
       return stdout + stderr;
@@ -282,8 +286,8 @@ async function started({ name, port, dir, body, readyPath }: Plan): Promise<OwnS
     stop: () => body.end("SIGTERM"),
     kill: () => body.end("SIGKILL"),
     restart,
-    freeze: () => body.signal("SIGSTOP"),
-    thaw: () => body.signal("SIGCONT"),
+    freeze: () => body.freeze(),
+    thaw: () => body.thaw(),
   };
 }
 
