@@ -24,7 +24,7 @@ export type Settlement =
   | { readonly kind: "gone" }
   | { readonly kind: "unreadable"; readonly error: RecordError }
   /** Nothing is settled: a stale read, or a refusal that the record does not explain (rules W6, W7). Look again. */
-  | { readonly kind: "again" };
+  | { readonly kind: "again"; readonly older?: LeaseRecord };
 
 /**
  * Pure. `written`: all nonces of this lease object whose fate was once open; a record whose `holderNonce` is none of them was not written by
@@ -50,7 +50,8 @@ export function settle(
   if (seen.nonce === write.record.nonce) return { kind: "mine", etag };
   if (write.base !== undefined) {
     // The very version that the refused write named, or an older one: the read is stale, or the store is in doubt about the key.
-    if (etag === write.base.etag || compareRecords(seen, write.base.record) < 0) return { kind: "again" };
+    if (etag === write.base.etag) return { kind: "again" };
+    if (compareRecords(seen, write.base.record) < 0) return { kind: "again", older: seen };
   }
   const { instance, fencingToken } = write.record;
   const mine = seen.state === "held" && seen.instance === instance && seen.fencingToken === fencingToken && written.has(seen.holderNonce);

@@ -49,6 +49,8 @@ export class Tenancy {
   readonly #acquiredAt: Instant;
   #confirmed: Confirmed;
   #deadline: Instant;
+  /** The older version that reads have shown since the last write of mine was applied, if they have (rule W7). */
+  #older: LeaseRecord | undefined;
   #timer: TimerHandle | undefined;
   #over: LeaseLostError | LeaseEndedError | undefined;
   #resolveEnded!: (e: LeaseLostError | LeaseEndedError) => void;
@@ -210,6 +212,7 @@ export class Tenancy {
     this.#confirmed = confirmed;
     this.#deadline = this.#deadlineOf(confirmed);
     this.trouble = undefined;
+    this.#older = undefined;
     this.#lease.view.accept({
       etag: confirmed.etag,
       record: confirmed.record,
@@ -246,7 +249,15 @@ export class Tenancy {
   #context(): WriteContext {
     const { store, key, timing } = this.#lease.settings;
     const { counters, written } = this.#lease;
-    return { store, key, counters, written, requestTimeoutMs: timing.requestTimeoutMs, onTrouble: (e) => this.#noteTrouble(e) };
+    return {
+      store,
+      key,
+      counters,
+      written,
+      requestTimeoutMs: timing.requestTimeoutMs,
+      onTrouble: (e) => this.#noteTrouble(e),
+      onOlder: (record) => (this.#older = record),
+    };
   }
 
   #noteTrouble(error: AnyConsensusError): void {
@@ -282,6 +293,9 @@ export class Tenancy {
         ? `the wall clock moved ${Math.round(gapMs)} ms more than the monotonic clock (a suspended machine, or a clock that was set)`
         : `this process did not run for a while (stopped, or its event loop was blocked)`;
       this.#end(this.#lostError("frozen", `the deadline was found ${Math.round(lateMs)} ms past: ${what}`));
+    } else if (this.#older !== undefined && this.#older.fencingToken < this.fencingToken) {
+      const what = `the record went back to fencing token ${this.#older.fencingToken}, and no write was taken until the deadline`;
+      this.#end(this.#lostError("token-regression", what));
     } else {
       const why = this.trouble === undefined ? "it could not be renewed" : `it could not be renewed: ${this.trouble.message}`;
       this.#end(this.#lostError("expired", `the deadline passed, ${why}`));

@@ -2,6 +2,7 @@ import { addMs, type Instant, readClocks, remainingMs } from "../clock/deadline.
 import { backoffMs, sleep } from "../clock/wait.ts";
 import type { StoreAccessError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 import { encodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
+import type { LeaseRecord } from "../record/record.ts";
 import type { ObjectStore, WriteResult } from "../store/object-store.ts";
 import type { Counters } from "./counters.ts";
 import type { WrittenNonces } from "./written.ts";
@@ -16,6 +17,8 @@ export interface WriteContext {
   readonly written: WrittenNonces;
   /** Hears of each attempt that did not end in an answer that counts. */
   readonly onTrouble?: ((error: StoreUnavailableError) => void) | undefined;
+  /** Hears of each older version that a read shows after a refusal (rule W7). */
+  readonly onOlder?: ((record: LeaseRecord) => void) | undefined;
 }
 
 export interface WriteLimits {
@@ -111,6 +114,7 @@ async function lookAfterRefusal(
     case "too-large": {
       const settled = settle(context.key, write, read, context.written);
       if (settled.kind === "again") context.counters.add("staleReads");
+      if (settled.kind === "again" && settled.older !== undefined) context.onOlder?.(settled.older);
       return settled;
     }
     case "unavailable":

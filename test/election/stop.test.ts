@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { WorkNotStoppedError } from "../../src/errors.ts";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
@@ -120,6 +121,36 @@ describe("stop at any moment", () => {
     expect(inside).toBe(true);
     expect(recordIn(world)).toMatchObject({ state: "released", fencingToken: 2 });
     expect(world.node("a").timers + world.node("a").inFlight).toBe(0);
+  });
+
+  it("a signal that lives as long as the process gathers no listeners", async () => {
+    const world = testWorld({ seed: 5 });
+    const forever = new AbortController();
+    const count = (): number => getEventListeners(forever.signal, "abort").length;
+    const a = world.node("a");
+    const manager = managerOn(a, { cooldownMs: 0 });
+    for (let i = 0; i < 5; i++) {
+      await world.until(manager.run({ onElected() {} }, { signal: forever.signal, onDone: "stop" }));
+      const term = await world.until(manager.campaign({ signal: forever.signal }));
+      await world.until(term.verify({ signal: forever.signal }));
+      await world.until(manager.leader({ signal: forever.signal }));
+      await world.until(term.release());
+      const observer = manager.observe({ signal: forever.signal });
+      await world.until(observer.next());
+      await observer.return?.();
+      await world.advance(0);
+      expect(count()).toBe(0);
+    }
+    // While it runs, a bounded number, however long and however often it leads.
+    const stop = new AbortController();
+    const done = manager.run({ onElected: () => pause(a, 500).then(() => {}) }, { signal: stop.signal, onDone: "release" });
+    for (let i = 0; i < 50; i++) {
+      await world.advance(997);
+      expect(getEventListeners(stop.signal, "abort").length).toBeLessThanOrEqual(2);
+    }
+    stop.abort();
+    await world.until(done);
+    expect(manager.stats()["acquired"]).toBeGreaterThan(30);
   });
 
   it("disposing never throws", async () => {

@@ -149,7 +149,7 @@ describe("a free key and my own orphan (rule C1)", () => {
     const world = testWorld({ seed: 1 });
     put(world, { state: "released" });
     const store = proven(world.node("a"));
-    const { done } = contending(leaseOn(store), { notBeforeMs: 3_000 });
+    const { done } = contending(leaseOn(store), { notBeforeMs: 2_000 });
     await world.advance(1_000);
     // As many other keys as the table holds push this one out of it.
     for (let i = 0; i <= 10_000; i++) observationsOf(store).view(`other-${i}`);

@@ -309,6 +309,18 @@ describe("a refusal that is not mine", () => {
     expect(h.lease.counters.snapshot().staleReads).toBeGreaterThan(0);
   });
 
+  it("rolled back to a lower token: the same, and the loss says so (rule H10)", async () => {
+    const h = await holding();
+    h.world.overwrite(KEY, encodeRecord(KEY, someRecord({ state: "released", fencingToken: 1, version: 1 })));
+    const again = await acquired(h.world, leaseOn(tap(h.world.node("b").store)));
+    await h.world.advance(1_000);
+    h.world.overwrite(KEY, encodeRecord(KEY, someRecord({ state: "released", fencingToken: 1, version: 1 })));
+    await h.world.advance(LIFE - 1_100);
+    expect(again.tenancy.isHeld()).toBe(true);
+    expect(await h.world.until(again.tenancy.ended)).toMatchObject({ code: "LEASE_LOST", reason: "token-regression" });
+    expect(recordIn(h.world)).toMatchObject({ fencingToken: 1, version: 1 });
+  });
+
   it("404 to the right ETag while reads show the record: held until the deadline, and never created anew (rule W6)", async () => {
     const h = await holding();
     h.store.taps.write = () => Promise.resolve(missing);

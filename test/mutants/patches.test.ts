@@ -1,7 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { MUTANTS } from "../sim/proof/mutants.ts";
 import { applied, misfits } from "./patch.ts";
 import { TESTED, UNLISTED } from "./table.ts";
 
@@ -23,6 +24,18 @@ describe("the mutants of the rules", () => {
       for (const file of tests) expect(existsSync(join(ROOT, file)), file).toBe(true);
     }
     expect(new Set(TESTED.map((m) => m.id)).size).toBe(TESTED.length);
+  });
+
+  it("docs/correctness.md lists every one, and none that is not there; ° marks those that the simulator finds, too", () => {
+    const text = readFileSync(join(ROOT, "docs/correctness.md"), "utf8");
+    const table = text.slice(text.indexOf("## Rule by rule"), text.indexOf("## Results"));
+    const cells = table.split("\n").flatMap((line) => (line.startsWith("|") ? [line.split("|").at(-2) ?? ""] : []));
+    const listed = cells.flatMap((cell) => [...cell.matchAll(/`([\w-]+)`(°?)/g)].map(([, id, mark]) => ({ id, found: mark === "°" })));
+    expect(new Set(listed.map((l) => l.id))).toEqual(new Set(TESTED.map((m) => m.id)));
+    const simulated = MUTANTS.filter((m) => m.masked === undefined).map((m) => m.id);
+    expect(new Set(listed.filter((l) => l.found).map((l) => l.id))).toEqual(new Set(simulated));
+    for (const [, file] of table.matchAll(/`((?:record|lease|election)\/[\w-]+)`/g))
+      expect(existsSync(join(ROOT, `test/${file}.test.ts`)), file).toBe(true);
   });
 
   it("a patch that does not fit is an error", () => {

@@ -134,8 +134,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SETTLE,
-        find: "if (etag === write.base.etag || compareRecords(seen, write.base.record) < 0) return",
-        put: "if (etag === write.base.etag) return",
+        find: 'if (compareRecords(seen, write.base.record) < 0) return { kind: "again", older: seen };',
+        put: "",
       },
     ],
   },
