@@ -14,6 +14,7 @@ import { type OwnServer, startMinioWith } from "../support/servers.ts";
 import { Arena, outputFolder, pass } from "./arena.ts";
 import { Campaign } from "./campaign.ts";
 import { carelessStore, type ControlResult, withoutDeadline } from "./controls.ts";
+import { Field } from "./field.ts";
 import type { Election } from "./holder-process.ts";
 import { judge } from "./judge.ts";
 import { makeReport, reportText } from "./report.ts";
@@ -80,12 +81,12 @@ async function onServer(server: OwnServer, options: Options): Promise<number> {
   const arena = await Arena.open({ server, bucket: BUCKET, nodes, elections: ELECTIONS, program: PROGRAM, seed });
   await arena.outside.makeBucket(BUCKET);
   await arena.outside.makeBucket(`${BUCKET}-control`);
-  const campaign = new Campaign(arena, server, randomOf(seed), say);
+  const campaign = new Campaign(new Field(arena, server, randomOf(seed)), say);
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => {
       // The children and the server's folder are taken care of by the reaper, however this process ends.
       say(
-        `${signal}: stopped after ${campaign.phases.length} phases; faults so far: ${JSON.stringify(Object.fromEntries(campaign.counts))}`,
+        `${signal}: stopped after ${campaign.phases.length} phases; faults so far: ${JSON.stringify(Object.fromEntries(campaign.field.counts))}`,
       );
       process.exit(130);
     });

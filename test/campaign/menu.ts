@@ -2,7 +2,8 @@
 import type { NetworkFault } from "../../src/testing/index.ts";
 import { falseRate, wallShift, wallShiftMethod } from "../support/wall-clock.ts";
 import { pass, until } from "./arena.ts";
-import { type Campaign, failoverBoundMs, watchMs } from "./campaign.ts";
+import type { Field } from "./field.ts";
+import { failoverBoundMs, watchMs } from "./timing.ts";
 import type { HolderProcess } from "./holder-process.ts";
 import { tamper } from "./tamper.ts";
 import { nowMs, RECORDS } from "./tap.ts";
@@ -16,8 +17,10 @@ export interface Trouble {
   /** False for what others could spoil: a record that was put back is safe only among processes that remember (rule H10). */
   readonly mixes: boolean;
   /** Makes trouble for about this long, and leaves nothing behind but what `calm` takes back. */
-  run(campaign: Campaign, forMs: number): Promise<void>;
+  run(field: Field, forMs: number): Promise<void>;
 }
+
+const NO_FAKETIME = "libfaketime is not installed (apt-get install faketime)";
 
 export function menu(): readonly Trouble[] {
   return [
@@ -75,80 +78,80 @@ export function menu(): readonly Trouble[] {
   ];
 }
 
-function repeatedly(once: (campaign: Campaign, leftMs: number) => Promise<void>): Trouble["run"] {
-  return async (campaign, forMs) => {
+function repeatedly(once: (field: Field, leftMs: number) => Promise<void>): Trouble["run"] {
+  return async (field, forMs) => {
     const endMs = nowMs() + forMs;
     do {
-      await once(campaign, endMs - nowMs());
-      await pass(100 + campaign.random() * 400);
-    } while (nowMs() < endMs && !campaign.over);
+      await once(field, endMs - nowMs());
+      await pass(100 + field.random() * 400);
+    } while (nowMs() < endMs);
   };
 }
 
 function network(name: string, make: (random: () => number, ttlMs: number) => NetworkFault): Trouble {
-  const once = async (campaign: Campaign, leftMs: number): Promise<void> => {
-    const { random, arena } = campaign;
-    const ttlMs = campaign.pick(arena.options.elections).ttlMs;
+  const once = async (field: Field, leftMs: number): Promise<void> => {
+    const { random, arena } = field;
+    const ttlMs = field.pick(arena.options.elections).ttlMs;
     const all = random() < 0.3;
     const struck = arena.proxies.filter(() => all || random() < 0.5);
     const handles = struck.map((proxy) => proxy.faults.add({ ...make(random, ttlMs), key: `${RECORDS}*` }));
     await pass(Math.min(leftMs, (0.3 + 1.7 * random()) * ttlMs));
     for (const handle of handles) {
-      campaign.count(name, handle.hits);
+      field.count(name, handle.hits);
       handle.remove();
     }
   };
   return { name, lane: "network", leastMs: 2500, mixes: true, run: repeatedly(once) };
 }
 
-async function resetConnections(campaign: Campaign): Promise<void> {
-  const { arena, random } = campaign;
+async function resetConnections(field: Field): Promise<void> {
+  const { arena, random } = field;
   for (const proxy of arena.proxies) if (random() < 0.5) proxy.resetConnections();
-  campaign.count("connections reset");
+  field.count("connections reset");
 }
 
 /** Long enough for another to take over, half of the time. */
-async function pause(campaign: Campaign, leftMs: number): Promise<void> {
-  await campaign.withHolder(async (holder) => {
-    const { ttlMs } = campaign.pick(campaign.arena.options.elections);
-    const long = campaign.random() < 0.5;
-    const led = campaign.ledBy(holder);
-    const bounds = led.map((key) => failoverBoundMs(campaign.arena.election(key)));
-    const forMs = long ? Math.max(1.5 * ttlMs, ...bounds) : (0.2 + 4.8 * campaign.random() * campaign.random()) * ttlMs;
-    campaign.count("pause");
+async function pause(field: Field, leftMs: number): Promise<void> {
+  await field.withHolder(async (holder) => {
+    const { ttlMs } = field.pick(field.arena.options.elections);
+    const long = field.random() < 0.5;
+    const led = field.ledBy(holder);
+    const bounds = led.map((key) => failoverBoundMs(field.arena.election(key)));
+    const forMs = long ? Math.max(1.5 * ttlMs, ...bounds) : (0.2 + 4.8 * field.random() * field.random()) * ttlMs;
+    field.count("pause");
     const atMs = nowMs();
     holder.freeze();
-    const measured = long && leftMs > 0 ? campaign.measureFailover("pause", led, atMs, holder) : Promise.resolve();
+    const measured = long && leftMs > 0 ? field.measureFailover("pause", led, atMs, holder) : Promise.resolve();
     await pass(forMs);
     holder.thaw();
     await measured;
   });
 }
 
-async function kill(campaign: Campaign): Promise<void> {
-  await campaign.withHolder(async (holder) => {
-    campaign.count("kill -9");
-    const led = campaign.ledBy(holder);
+async function kill(field: Field): Promise<void> {
+  await field.withHolder(async (holder) => {
+    field.count("kill -9");
+    const led = field.ledBy(holder);
     const atMs = nowMs();
-    await campaign.arena.kill(holder);
-    const measured = campaign.measureFailover("kill -9", led, atMs, holder);
-    await pass(campaign.random() * campaign.pick(campaign.arena.options.elections).ttlMs);
+    await field.arena.kill(holder);
+    const measured = field.measureFailover("kill -9", led, atMs, holder);
+    await pass(field.random() * field.pick(field.arena.options.elections).ttlMs);
     holder.start();
     await measured;
   });
 }
 
 /** Its write is carried out, and it is stopped before it can read the answer. */
-async function pauseInReply(campaign: Campaign): Promise<void> {
-  await campaign.withHolder(async (holder) => {
+async function pauseInReply(field: Field): Promise<void> {
+  await field.withHolder(async (holder) => {
     const handle = holder.proxy.faults.add({ kind: "delay", side: "reply", method: "PUT", key: `${RECORDS}*`, times: 1 });
     const held = await until(() => handle.held > 0, 3000);
     if (held !== undefined) {
-      campaign.count("pause between forward and reply");
+      field.count("pause between forward and reply");
       holder.freeze();
       await handle.deliver();
-      const { ttlMs } = campaign.pick(campaign.arena.options.elections);
-      await pass((0.2 + 2 * campaign.random()) * ttlMs);
+      const { ttlMs } = field.pick(field.arena.options.elections);
+      await pass((0.2 + 2 * field.random()) * ttlMs);
       holder.thaw();
     }
     handle.remove();
@@ -156,68 +159,67 @@ async function pauseInReply(campaign: Campaign): Promise<void> {
   });
 }
 
-export async function stopOne(campaign: Campaign): Promise<void> {
-  await campaign.withHolder(async (holder) => {
-    campaign.count("stop");
-    await campaign.arena.stop(holder);
+export async function stopOne(field: Field): Promise<void> {
+  await field.withHolder(async (holder) => {
+    field.count("stop");
+    await field.arena.stop(holder);
     holder.start();
   });
 }
 
 /** Within a few milliseconds of a conditional write: before it, in it, or just after (rules W6, W7). */
-async function killServer(campaign: Campaign): Promise<void> {
-  const { server, random, arena } = campaign;
+async function killServer(field: Field): Promise<void> {
+  const { server, random, arena } = field;
   if (!(await arena.tap.nextWrite(2000))) return;
   await pass(random() * 4);
-  campaign.count("server kill -9 in a write");
+  field.count("server kill -9 in a write");
   await server.kill();
   await pass(random() * 1500);
   await server.restart();
   await pass(500 + random() * 1500);
 }
 
-async function stopServer(campaign: Campaign): Promise<void> {
-  const { server, random } = campaign;
-  campaign.count("server stop");
+async function stopServer(field: Field): Promise<void> {
+  const { server, random } = field;
+  field.count("server stop");
   await server.stop();
   await pass(random() * 1000);
   await server.restart();
   await pass(500 + random() * 1500);
 }
 
-async function freezeServer(campaign: Campaign): Promise<void> {
-  const { server, random } = campaign;
-  campaign.count("server freeze");
+async function freezeServer(field: Field): Promise<void> {
+  const { server, random } = field;
+  field.count("server freeze");
   server.freeze();
-  await pass((0.2 + 2 * random()) * campaign.pick(campaign.arena.options.elections).ttlMs);
+  await pass((0.2 + 2 * random()) * field.pick(field.arena.options.elections).ttlMs);
   server.thaw();
   await pass(500 + random() * 1500);
 }
 
 /** Half of the holders live with clocks that are wrong by nearly as much as is promised to be borne; the others have right ones. */
-async function runClocks(campaign: Campaign, forMs: number, rate: number): Promise<void> {
+async function runClocks(field: Field, forMs: number, rate: number): Promise<void> {
   const env = falseRate(rate);
-  if (env === undefined) return campaign.leaveOut(`clock rate ×${rate}`, "libfaketime is not installed (apt-get install faketime)");
+  if (env === undefined) return field.leaveOut(`clock rate ×${rate}`, NO_FAKETIME);
   const name = `clock rate ×${rate}`;
-  await campaign.withOtherClocks(
+  await field.withOtherClocks(
     () => ({ env, rate: true }),
     async (holders) => {
-      campaign.count(name, holders.length);
+      field.count(name, holders.length);
       const endMs = nowMs() + forMs;
       // A false clock matters where others wait: so the leaders come and go.
-      while (nowMs() < endMs && !campaign.over) {
-        await pause(campaign, 0);
+      while (nowMs() < endMs) {
+        await pause(field, 0);
         await pass(300);
       }
     },
   );
 }
 
-async function jumpWalls(campaign: Campaign, forMs: number): Promise<void> {
-  if (wallShiftMethod !== "libfaketime")
-    return campaign.leaveOut("wall clock jumps", "libfaketime is not installed (apt-get install faketime)");
+async function jumpWalls(field: Field, forMs: number): Promise<void> {
+  if (wallShiftMethod !== "libfaketime") return field.leaveOut("wall clock jumps", NO_FAKETIME);
   const shifts = new Map<HolderProcess, ReturnType<typeof wallShift>>();
-  await campaign.withOtherClocks(
+  await field.withOtherClocks(
     (holder) => {
       const shift = wallShift(0);
       shifts.set(holder, shift);
@@ -225,11 +227,11 @@ async function jumpWalls(campaign: Campaign, forMs: number): Promise<void> {
     },
     async (holders) => {
       const endMs = nowMs() + forMs;
-      while (nowMs() < endMs && !campaign.over) {
+      while (nowMs() < endMs) {
         // 15 minutes off, and the server would refuse the signatures.
-        shifts.get(campaign.pick(holders))?.set(campaign.pick([-600_000, 0, 600_000]));
-        campaign.count("wall clock jumps");
-        await pass(500 + campaign.random() * 2 * watchMs(campaign.pick(campaign.arena.options.elections)));
+        shifts.get(field.pick(holders))?.set(field.pick([-600_000, 0, 600_000]));
+        field.count("wall clock jumps");
+        await pass(500 + field.random() * 2 * watchMs(field.pick(field.arena.options.elections)));
       }
     },
   );

@@ -2,7 +2,8 @@
 import { availableParallelism } from "node:os";
 import { formatContradiction } from "../../src/testing/history/index.ts";
 import type { Arena } from "./arena.ts";
-import { type Campaign, type Failover, PATIENCE } from "./campaign.ts";
+import type { Campaign } from "./campaign.ts";
+import { type Failover, type Field, PATIENCE } from "./field.ts";
 import type { ControlResult } from "./controls.ts";
 import type { Judgement } from "./judge.ts";
 
@@ -55,10 +56,11 @@ export interface ReportInput {
 }
 
 export function makeReport({ seed, minutes, drives, campaign, judgement, controls }: ReportInput): Report {
-  const { arena } = campaign;
+  const { field } = campaign;
+  const { arena } = field;
   const { counts } = judgement.verdict;
   const { beliefs } = arena.ledger;
-  const problems = problemsOf(campaign, judgement, controls);
+  const problems = problemsOf(field, judgement, controls);
   return {
     seed,
     minutes,
@@ -67,8 +69,8 @@ export function makeReport({ seed, minutes, drives, campaign, judgement, control
     machine: `${availableParallelism()} cores, Node ${process.version}`,
     ok: problems.length === 0,
     problems,
-    faults: sorted(campaign.counts),
-    leftOut: sorted(campaign.leftOut),
+    faults: sorted(field.counts),
+    leftOut: sorted(field.leftOut),
     phases: campaign.phases,
     acquisitions: arena.ledger.elections.length,
     takeovers: takeovers(arena),
@@ -80,7 +82,7 @@ export function makeReport({ seed, minutes, drives, campaign, judgement, control
     unjudgedAttempts: counts.unjudged,
     fencedWrites: counts.fencedWrites,
     rejectedStaleWrites: counts.refusedFencedWrites,
-    failover: failoverFigures(campaign.failovers),
+    failover: failoverFigures(field.failovers),
     requestsPerHolderHour: Math.round(arena.requests / Math.max(arena.holderHours, 1e-9)),
     holderHours: Number(arena.holderHours.toFixed(3)),
     leakedHandles: arena.leaks.length,
@@ -89,13 +91,13 @@ export function makeReport({ seed, minutes, drives, campaign, judgement, control
   };
 }
 
-function problemsOf(campaign: Campaign, judgement: Judgement, controls: readonly ControlResult[]): string[] {
-  const { arena } = campaign;
+function problemsOf(field: Field, judgement: Judgement, controls: readonly ControlResult[]): string[] {
+  const { arena } = field;
   const unpaired = arena.ledger.unpaired(arena.killed);
   return [
     ...judgement.contradictions.slice(0, 5).map(formatContradiction),
     ...(judgement.contradictions.length > 5 ? [`and ${judgement.contradictions.length - 5} more contradictions: see history.jsonl`] : []),
-    ...campaign.violations,
+    ...field.violations,
     ...arena.ledger.failures.map((failure) => `a run ended although nothing was wrong for good: ${failure}`),
     ...unpaired.slice(0, 5).map((pair) => `not one end for one beginning: ${pair}`),
     ...arena.leaks.map((leak) => `leaked: ${leak}`),

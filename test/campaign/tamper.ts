@@ -5,14 +5,15 @@
 import { randomBytes } from "node:crypto";
 import type { Attempt } from "../../src/testing/history/index.ts";
 import { pass, until } from "./arena.ts";
-import { type Campaign, watchMs } from "./campaign.ts";
+import type { Field } from "./field.ts";
+import { watchMs } from "./timing.ts";
 import { nowMs, recordFields, RECORDS } from "./tap.ts";
 
 export type Tampering = "record rolled back" | "record deleted" | "record replaced by garbage";
 
-export async function tamper(campaign: Campaign, what: Tampering): Promise<void> {
-  const { arena } = campaign;
-  const key = campaign.pick(arena.keys);
+export async function tamper(field: Field, what: Tampering): Promise<void> {
+  const { arena } = field;
+  const key = field.pick(arena.keys);
   const election = arena.election(key);
   // Everybody has seen the present token by then, so that everybody remembers it.
   const ready = (): boolean => arena.holders.every((holder) => holder.alive && arena.ledger.isReady(holder.pid));
@@ -23,14 +24,14 @@ export async function tamper(campaign: Campaign, what: Tampering): Promise<void>
   if (arena.ledger.leaderOf(key)?.token !== leader.token) return;
   const copies = arena.tap.copiesOf(key);
   const newest = copies.at(-1);
-  const older = campaign.pick(copies.slice(0, -1));
+  const older = field.pick(copies.slice(0, -1));
   if (newest === undefined || older === undefined) return;
-  const done = await alone(campaign, key, async () => {
-    if (what === "record deleted") return remove(campaign, key);
-    return overwrite(campaign, key, what === "record rolled back" ? older.body : "not a record");
+  const done = await alone(field, key, async () => {
+    if (what === "record deleted") return remove(field, key);
+    return overwrite(field, key, what === "record rolled back" ? older.body : "not a record");
   });
   if (!done) return;
-  campaign.count(what);
+  field.count(what);
   const needsRepair = what !== "record rolled back" || older.fencingToken < newest.fencingToken;
   await pass(watchMs(election) + election.ttlMs);
   if (!needsRepair) return;
@@ -43,8 +44,8 @@ export async function tamper(campaign: Campaign, what: Tampering): Promise<void>
     version,
     nonce: `operator-${randomBytes(6).toString("hex")}`,
   };
-  for (let i = 0; i < 20 && !(await alone(campaign, key, () => overwrite(campaign, key, JSON.stringify(mended)))); i++) await pass(100);
-  campaign.count("operator's repair");
+  for (let i = 0; i < 20 && !(await alone(field, key, () => overwrite(field, key, JSON.stringify(mended)))); i++) await pass(100);
+  field.count("operator's repair");
 }
 
 /**
@@ -52,8 +53,8 @@ export async function tamper(campaign: Campaign, what: Tampering): Promise<void>
  * in the proxies.
  * @returns false when the server did not come to rest.
  */
-async function alone(campaign: Campaign, key: string, act: () => Promise<void>): Promise<boolean> {
-  const { arena } = campaign;
+async function alone(field: Field, key: string, act: () => Promise<void>): Promise<boolean> {
+  const { arena } = field;
   const gates = arena.proxies.map((proxy) => proxy.faults.add({ kind: "delay", key }));
   try {
     if ((await until(() => arena.tap.underWay(key) === 0, 1000)) === undefined) return false;
@@ -67,16 +68,16 @@ async function alone(campaign: Campaign, key: string, act: () => Promise<void>):
   }
 }
 
-async function overwrite(campaign: Campaign, key: string, body: string): Promise<void> {
-  const { arena } = campaign;
+async function overwrite(field: Field, key: string, body: string): Promise<void> {
+  const { arena } = field;
   const sentMs = nowMs();
   const etag = await arena.outside.put(arena.options.bucket, key, body);
   const written = { kind: "overwrite", etag: etag.replaceAll('"', ""), ...recordFields(Buffer.from(body)) } as const;
   arena.tap.intervene({ ...outsider(key, sentMs), ...written });
 }
 
-async function remove(campaign: Campaign, key: string): Promise<void> {
-  const { arena } = campaign;
+async function remove(field: Field, key: string): Promise<void> {
+  const { arena } = field;
   const sentMs = nowMs();
   await arena.outside.remove(arena.options.bucket, key);
   arena.tap.intervene({ ...outsider(key, sentMs), kind: "delete" });
