@@ -4,7 +4,7 @@
  */
 import { Agent, request as httpRequest } from "node:http";
 import { systemClock } from "../clock/system.ts";
-import { aNumber, checkOptions, required } from "../options.ts";
+import { aFunction, aNumber, checkOptions, required } from "../options.ts";
 import { FaultRules } from "./s3-server/fault-rules.ts";
 import type { Fault, Faults, NetworkFault } from "./s3-server/faults.ts";
 import { HttpFront } from "./s3-server/http-front.ts";
@@ -20,6 +20,11 @@ export interface FaultProxyOptions {
   readonly seed?: number | undefined;
   /** How many requests the log keeps. Default 100,000. */
   readonly logLimit?: number | undefined;
+  /**
+   * Told each time that a request is handed on to the server: before the first byte, so a request that comes twice is told twice. The function that
+   * it may return is told the server's answer, `undefined` where there was none.
+   */
+  readonly onForward?: ((request: WireRequest) => ((answer: WireAnswer | undefined) => void) | undefined) | undefined;
 }
 
 export interface FaultProxy extends AsyncDisposable {
@@ -46,6 +51,7 @@ export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy
     port: aNumber("a port", 0, 65_535),
     seed: aNumber("a number", 0, Number.MAX_SAFE_INTEGER),
     logLimit: aNumber("a number", 1, 10_000_000),
+    onForward: aFunction,
   });
   const target = new URL(options.target);
   const agent = new Agent({ keepAlive: true, maxSockets: 500 });
@@ -59,7 +65,12 @@ export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy
     clock: systemClock,
     rules,
     log,
-    execute: (request) => forward(target, agent, request),
+    execute: async (request) => {
+      const onAnswer = options.onForward?.(request);
+      const answer = await forward(target, agent, request);
+      onAnswer?.(answer);
+      return answer;
+    },
     complete: (answer) => answer,
   });
   const close = async (): Promise<void> => {

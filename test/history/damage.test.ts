@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { checkHistory, formatContradiction, type Contradiction } from "../../src/testing/history/index.ts";
 import { type Damage, DAMAGES } from "./damage.ts";
-import { generate, randomOf } from "./generate.ts";
+import { randomOf } from "../support/random.ts";
+import { generate } from "./generate.ts";
 
 const SEEDS = 300;
 

@@ -3,6 +3,7 @@
  * Each request has the moment at which the store carried it out, so that a history can be bad only if this file is.
  */
 import type { Attempt, Belief, FencedWrite } from "../../src/testing/history/index.ts";
+import { randomOf } from "../support/random.ts";
 
 export interface GenerateOptions {
   readonly seed: number;
@@ -35,19 +36,6 @@ interface Event {
 }
 
 export const KEY = "locks/elections/a";
-
-/** A small generator with a good spread (splitmix32). */
-export function randomOf(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let t = state ^ (state >>> 16);
-    t = Math.imul(t, 0x21f0aaad);
-    t ^= t >>> 15;
-    t = Math.imul(t, 0x735a2d97);
-    return ((t ^ (t >>> 15)) >>> 0) / 4294967296;
-  };
-}
 
 export function generate(options: GenerateOptions): Generated {
   return new Run(options).go();

@@ -15,6 +15,11 @@ export interface WallShift {
 
 const LIBRARY = findLibrary();
 
+/** The environment of a program whose clocks, the monotonic one too, run at this rate; undefined where libfaketime is not installed. */
+export function falseRate(rate: number): Readonly<Record<string, string>> | undefined {
+  return LIBRARY === undefined ? undefined : { LD_PRELOAD: LIBRARY, FAKETIME: `+0 x${rate}`, NO_FAKE_STAT: "1" };
+}
+
 /** Which of the two ways is used here: put it into the title of the test. */
 export const wallShiftMethod: "libfaketime" | "a replaced Date" = LIBRARY === undefined ? "a replaced Date" : "libfaketime";
 

@@ -162,3 +162,23 @@ describe("stores in doubt", () => {
     expect((await fetch(`${server.endpoint}/test/k`)).headers.get("date")).toBeNull();
   });
 });
+
+it("the proxy tells of every request that it hands on, and of every answer", async () => {
+  await using server = await fakeS3();
+  const told: string[] = [];
+  await using proxy = await faultProxy({
+    target: server.endpoint,
+    onForward: ({ method, key, body }) => {
+      told.push(`${method} ${key} ${body.toString()}`);
+      return (answer) => told.push(`${method} ${key} ${answer?.status}`);
+    },
+  });
+  proxy.faults.add({ kind: "duplicate", method: "PUT", answer: "second" });
+  proxy.faults.add({ kind: "lose-request", key: "lost" });
+  await fetch(`${proxy.endpoint}/test/a`, { method: "PUT", body: "x" });
+  expect(told).toEqual(["PUT a x", "PUT a 200", "PUT a x", "PUT a 200"]);
+  await expect(fetch(`${proxy.endpoint}/test/lost`)).rejects.toThrow(/fetch failed/);
+  await server.close();
+  await expect(fetch(`${proxy.endpoint}/test/b`)).rejects.toThrow(/fetch failed/);
+  expect(told.slice(4)).toEqual(["GET b ", "GET b undefined"]);
+});

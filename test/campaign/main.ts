@@ -1,0 +1,118 @@
+/**
+ * `npm run campaign -- --minutes 10 --seed N [--drives 4] [--nodes 5]`: real processes on a real server, and everything done to them that this
+ * machine allows. It ends by itself; Ctrl-C ends it at once and takes all its processes along. Exit 0 only if nothing happened that must not, and
+ * the negative controls did what they must.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { findMinio, HOW_TO_GET_MINIO } from "../support/find-servers.ts";
+import { randomOf } from "../support/random.ts";
+import { removeFolder } from "../support/reaper.ts";
+import { type OwnServer, startMinioWith } from "../support/servers.ts";
+import { Arena, outputFolder, pass } from "./arena.ts";
+import { Campaign } from "./campaign.ts";
+import { carelessStore, type ControlResult, withoutDeadline } from "./controls.ts";
+import { Field } from "./field.ts";
+import type { Election } from "./holder-process.ts";
+import { judge } from "./judge.ts";
+import { makeReport, reportText } from "./report.ts";
+
+/** Short ttls, so that much happens; different ones, so that not all happens at once. */
+const ELECTIONS: readonly Election[] = [
+  { name: "a", ttlMs: 1200, pollMs: 300, takeover: "auto" },
+  { name: "b", ttlMs: 1600, pollMs: 300, takeover: "observe" },
+  { name: "c", ttlMs: 2400, pollMs: 500, takeover: "auto" },
+];
+const PROGRAM = join(import.meta.dirname, "holder.js");
+const BUCKET = "campaign";
+
+interface Options {
+  readonly minutes: number;
+  readonly seed: number;
+  readonly drives: 1 | 4;
+  readonly nodes: number;
+}
+
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: "string", default: "10" },
+      seed: { type: "string" },
+      drives: { type: "string", default: "1" },
+      nodes: { type: "string", default: "4" },
+    },
+  });
+  const [minutes, drives, nodes] = [Number(values.minutes), Number(values.drives), Number(values.nodes)];
+  const seed = values.seed === undefined ? Math.floor(Math.random() * 1e6) : Number(values.seed);
+  if (!(minutes >= 0.5 && minutes <= 24 * 60)) throw new RangeError(`--minutes ${values.minutes}: from 0.5 to 1440`);
+  if (drives !== 1 && drives !== 4) throw new RangeError(`--drives ${values.drives}: 1 or 4`);
+  if (!(Number.isInteger(nodes) && nodes >= 3 && nodes <= 5)) throw new RangeError(`--nodes ${values.nodes}: 3 to 5`);
+  if (!Number.isSafeInteger(seed)) throw new RangeError(`--seed ${values.seed}: a whole number`);
+  return { minutes, seed, drives, nodes };
+}
+
+function say(line: string): void {
+  process.stderr.write(`[campaign ${(performance.now() / 1000).toFixed(0).padStart(4)} s] ${line}\n`);
+}
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  const runner = await findMinio(say);
+  if (runner === undefined) {
+    console.error(HOW_TO_GET_MINIO);
+    return 2;
+  }
+  say(`seed ${options.seed}`);
+  const server = await startMinioWith(runner, { drives: options.drives });
+  try {
+    return await onServer(server, options);
+  } finally {
+    say("stopping the server");
+    // The reaper would see to it too: a server that can't be ended must not keep the result back.
+    await Promise.race([server.kill(), pass(10_000)]);
+    removeFolder(server.dir);
+  }
+}
+
+async function onServer(server: OwnServer, options: Options): Promise<number> {
+  const { seed, minutes, drives, nodes } = options;
+  const arena = await Arena.open({ server, bucket: BUCKET, nodes, elections: ELECTIONS, program: PROGRAM, seed });
+  await arena.outside.makeBucket(BUCKET);
+  await arena.outside.makeBucket(`${BUCKET}-control`);
+  const campaign = new Campaign(new Field(arena, server, randomOf(seed)), say);
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      // The children and the server's folder are taken care of by the reaper, however this process ends.
+      say(
+        `${signal}: stopped after ${campaign.phases.length} phases; faults so far: ${JSON.stringify(Object.fromEntries(campaign.field.counts))}`,
+      );
+      process.exit(130);
+    });
+  await campaign.run(minutes * 60_000);
+  await arena.close();
+  const judgement = judge(arena, drives);
+  say("negative controls");
+  const controls: ControlResult[] = [await withoutDeadline(server, `${BUCKET}-control`, PROGRAM, seed), await carelessStore(PROGRAM, seed)];
+  const report = makeReport({ seed, minutes, drives, campaign, judgement, controls });
+  const folder = outputFolder(`seed-${seed}`);
+  writeFileSync(join(folder, "history.jsonl"), judgement.history.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  mkdirSync(join(folder, "../../report"), { recursive: true });
+  writeFileSync(join(folder, "../../report/campaign.json"), `${JSON.stringify(report, undefined, 2)}\n`);
+  writeFileSync(join(folder, "../../report/campaign.txt"), `${reportText(report)}\n`);
+  console.log(reportText(report));
+  console.log(
+    `history: ${join(folder, "history.jsonl")}; report: .cache/report/campaign.{txt,json}; again: npm run campaign -- --minutes ${minutes} --seed ${seed}`,
+  );
+  return report.ok ? 0 : 1;
+}
+
+// All children are gone by now. A pooled connection of this process itself must not keep it alive.
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    console.error(error);
+    process.exit(2);
+  },
+);
