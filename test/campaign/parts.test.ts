@@ -47,11 +47,11 @@ describe("the tap", () => {
     await using proxy = await faultProxy({ target: server.endpoint, onForward: tap.for("node-1") });
     server.faults.add({ kind: "black-hole" });
     const answer = fetch(`${proxy.endpoint}/bucket/${KEY}`, { method: "PUT", headers: { "if-none-match": "*" }, body: record("n1", 1) });
-    const failed = expect(answer).rejects.toThrow(/fetch failed/);
+    const failed = answer.catch((e: unknown) => e);
     while (tap.underWay(KEY) === 0) await new Promise((resolve) => void setTimeout(resolve, 5));
     expect(tap.attempts).toMatchObject([{ kind: "create", outcome: "unknown", nonce: "n1" }]);
     await server.close();
-    await failed;
+    expect(await failed).toBeInstanceOf(Error);
     expect(tap.attempts).toMatchObject([{ kind: "create", outcome: "unknown", nonce: "n1", answeredMs: undefined }]);
   });
 });
