@@ -54,8 +54,8 @@ export default defineConfig({
           ...common,
           name: "integration",
           include: ["test/integration/**/*.test.ts", "example_test.ts"],
-          // Several processes each, on real servers, measured by the clock: one file at a time, after the rest.
-          fileParallelism: false,
+          // Several processes each, on real servers, mostly waiting for a ttl to pass: two files at a time, after the rest.
+          maxWorkers: 2,
           testTimeout: 120_000,
           sequence: { groupOrder: 1 },
         },
