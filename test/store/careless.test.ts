@@ -135,7 +135,7 @@ describe("first use", () => {
       { kind: "lose-reply" },
       { kind: "lose-request" },
     ] as const) {
-      s3.faults.add({ ...fault, probability: 0.05 });
+      s3.faults.add({ ...fault, probability: 0.01 });
     }
     const stores = Array.from({ length: 8 }, () => s3Store({ bucket: "test", endpoint: s3.endpoint }));
     const verdicts = await Promise.all(stores.map((store) => store.ensureSafe()));
