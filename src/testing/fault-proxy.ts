@@ -9,6 +9,7 @@ import { FaultRules } from "./s3-server/fault-rules.ts";
 import type { Fault, Faults, NetworkFault } from "./s3-server/faults.ts";
 import { HttpFront } from "./s3-server/http-front.ts";
 import { RequestLog } from "./s3-server/request-log.ts";
+import { storeUrl } from "./s3-server/store-url.ts";
 import type { WireAnswer, WireRequest } from "./s3-server/wire.ts";
 
 export interface FaultProxyOptions {
@@ -33,6 +34,8 @@ export interface FaultProxy extends AsyncDisposable {
   readonly port: number;
   readonly faults: Faults<NetworkFault>;
   readonly requests: RequestLog;
+  /** `s3://bucket/prefix?endpoint=…&region=…`, ready for `s3Store`. Default region: us-east-1. */
+  url(bucket: string, prefix?: string, region?: string): string;
   /** Resets every connection that is open now. */
   resetConnections(): void;
   /** Ends every request at once; what is held back is never carried out. */
@@ -41,6 +44,7 @@ export interface FaultProxy extends AsyncDisposable {
 
 const MAX_BODY_BYTES = 67_108_864;
 const MAX_CONNECTIONS = 2_000;
+const IDLE_MS = 3_000;
 
 /** @throws ConfigError for a wrong option. */
 export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy> {
@@ -54,7 +58,8 @@ export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy
     onForward: aFunction,
   });
   const target = new URL(options.target);
-  const agent = new Agent({ keepAlive: true, maxSockets: 500 });
+  // Idle connections are given up long before any server does it: a request that met one that is just being closed would be a fault that nobody asked for.
+  const agent = new Agent({ keepAlive: true, maxSockets: 500, timeout: IDLE_MS });
   const rules = new FaultRules<Fault>("network", options.seed ?? 1);
   const log = new RequestLog(options.logLimit ?? 100_000, systemClock);
   const front = await HttpFront.listen({
@@ -65,9 +70,9 @@ export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy
     clock: systemClock,
     rules,
     log,
-    execute: async (request) => {
+    execute: async (request, _plan, signal) => {
       const onAnswer = options.onForward?.(request);
-      const answer = await forward(target, agent, request);
+      const answer = await forward(target, agent, request, signal);
       onAnswer?.(answer);
       return answer;
     },
@@ -77,23 +82,25 @@ export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy
     await front.close();
     agent.destroy();
   };
+  const endpoint = `http://127.0.0.1:${front.port}`;
   return {
-    endpoint: `http://127.0.0.1:${front.port}`,
+    endpoint,
     port: front.port,
     faults: rules,
     requests: log,
+    url: (bucket, prefix = "", region = "us-east-1") => storeUrl(endpoint, bucket, prefix, region),
     resetConnections: () => front.resetConnections(),
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-/** `undefined`: the server gave no whole answer. */
-function forward(target: URL, agent: Agent, request: WireRequest): Promise<WireAnswer | undefined> {
+/** `undefined`: the server gave no whole answer, or one too large, or `signal` aborted. */
+function forward(target: URL, agent: Agent, request: WireRequest, signal: AbortSignal): Promise<WireAnswer | undefined> {
   return new Promise((resolve) => {
     const outgoing = httpRequest(
       {
-        host: target.hostname,
+        host: target.hostname.replace(/^\[|\]$/g, ""),
         port: target.port || 80,
         agent,
         method: request.method,
@@ -101,11 +108,18 @@ function forward(target: URL, agent: Agent, request: WireRequest): Promise<WireA
         // As they came, with one length for the body that was read: "Host" is signed, and hop-by-hop headers are this connection's own.
         headers: endToEnd(request.rawHeaders, request.body.length),
         setHost: false,
+        signal,
       },
       (incoming) => {
         const chunks: Buffer[] = [];
-        incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+        let size = 0;
+        incoming.on("data", (chunk: Buffer) => {
+          size += chunk.length;
+          if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+          else outgoing.destroy();
+        });
         incoming.on("error", () => resolve(undefined));
+        incoming.on("close", () => resolve(undefined));
         incoming.on("end", () =>
           resolve({
             status: incoming.statusCode ?? 502,

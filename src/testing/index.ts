@@ -4,9 +4,20 @@
  */
 export { fakeS3, type FakeS3, type FakeS3Options } from "./s3-server/fake-s3.ts";
 export type { BucketAccess, PeekedObject } from "./s3-server/buckets.ts";
-export type { Credentials } from "./s3-server/signature.ts";
-export type { CarelessMode, Fault, FaultHandle, Faults, FaultSelection, NetworkFault, StoreFault } from "./s3-server/faults.ts";
-export type { LoggedRequest, RequestFilter, RequestLog } from "./s3-server/request-log.ts";
+export type { Credentials } from "./s3-server/sigv4.ts";
+export type {
+  CarelessMode,
+  Fault,
+  FaultHandle,
+  Faults,
+  FaultSelection,
+  NetworkFault,
+  NetworkFaultKind,
+  StoreFault,
+  StoreFaultKind,
+} from "./s3-server/faults.ts";
+export type { Ending, Execution, KeyFilter, LoggedRequest, RequestFilter, RequestLog } from "./s3-server/request-log.ts";
+export type { S3Operation, WireRequest } from "./s3-server/wire.ts";
 export { faultProxy, type FaultProxy, type FaultProxyOptions } from "./fault-proxy.ts";
 export { testWorld, type TestNode, type TestWorld, type TestWorldOptions, type WorldFault } from "./sim/test-world.ts";
 export type { Latency, RequestClass, RequestFault } from "./sim/faults.ts";

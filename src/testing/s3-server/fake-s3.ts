@@ -5,17 +5,18 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system.ts";
-import { sleep } from "../../clock/wait.ts";
 import { ConfigError } from "../../errors.ts";
 import { aNumber, anObject, aString, type Check, checkOptions } from "../../options.ts";
 import { accessTo, Bucket, type BucketAccess } from "./buckets.ts";
-import { FaultRules, NO_STORE_FAULTS } from "./fault-rules.ts";
-import { type CarelessMode, type Fault, type Faults, STORE_KINDS } from "./faults.ts";
+import { FaultRules, NO_STORE_FAULTS, type StoreFaults, storeFaultFaults } from "./fault-rules.ts";
+import type { CarelessMode, Fault, Faults, StoreFault } from "./faults.ts";
 import { HttpFront } from "./http-front.ts";
-import { operate, type Storage } from "./operations.ts";
+import { httpDate } from "./object-operations.ts";
 import { RequestLog } from "./request-log.ts";
-import { type Credentials, signatureRefused } from "./signature.ts";
-import { headerOf, type WireAnswer } from "./wire.ts";
+import type { Credentials } from "./sigv4.ts";
+import { isBucketName, S3Store } from "./store.ts";
+import { storeUrl } from "./store-url.ts";
+import type { WireAnswer } from "./wire.ts";
 
 export interface FakeS3Options {
   /** Default: any free one. */
@@ -28,8 +29,8 @@ export interface FakeS3Options {
   readonly region?: string | undefined;
   /** With them, signatures (SigV4) are checked; without, every request is taken. */
   readonly credentials?: Credentials | undefined;
-  /** Ways of a careless or quirky store, in force for ever. */
-  readonly careless?: readonly CarelessMode[] | undefined;
+  /** Ways of a careless or quirky store, in force for ever: the kind alone, or a fault that also says for which requests. */
+  readonly careless?: readonly (CarelessMode | StoreFault)[] | undefined;
   /** Largest body of a request, in bytes. Default 64 MiB. */
   readonly maxBodyBytes?: number | undefined;
   /** Default 1,000. */
@@ -58,11 +59,18 @@ export interface FakeS3 extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 const buckets: Check = (v) =>
-  Array.isArray(v) && v.length > 0 && v.every((b) => typeof b === "string" && BUCKET_NAME.test(b)) ? undefined : "a list of bucket names";
-const careless: Check = (v) =>
-  Array.isArray(v) && v.every((k) => (STORE_KINDS as readonly unknown[]).includes(k)) ? undefined : `a list of ${STORE_KINDS.join(", ")}`;
+  Array.isArray(v) && v.length > 0 && v.every((b) => typeof b === "string" && isBucketName(b)) ? undefined : "a list of bucket names";
+const careless: Check = (v) => {
+  if (!Array.isArray(v)) return "a list of the ways of a store";
+  const wrong = v.flatMap((mode: unknown) => storeFaultFaults(typeof mode === "string" ? { kind: mode } : mode));
+  return wrong.length === 0 ? undefined : `the ways of a store (${wrong.join("; ")})`;
+};
+
+function isCredentials(v: unknown): boolean {
+  if (typeof v !== "object" || v === null) return false;
+  return ["accessKeyId", "secretAccessKey"].every((name) => typeof Reflect.get(v, name) === "string" && Reflect.get(v, name) !== "");
+}
 
 /** @throws ConfigError for a wrong option, or when it can't listen. */
 export async function fakeS3(options: FakeS3Options = {}): Promise<FakeS3> {
@@ -71,7 +79,7 @@ export async function fakeS3(options: FakeS3Options = {}): Promise<FakeS3> {
     host: aString("a host name or address"),
     buckets,
     region: aString("a region"),
-    credentials: anObject("an object with accessKeyId and secretAccessKey"),
+    credentials: (v) => (isCredentials(v) ? undefined : "an object with the texts accessKeyId and secretAccessKey"),
     careless,
     maxBodyBytes: aNumber("bytes", 1, 1_073_741_824),
     maxConnections: aNumber("a number", 1, 100_000),
@@ -81,12 +89,11 @@ export async function fakeS3(options: FakeS3Options = {}): Promise<FakeS3> {
   });
   const { host = "127.0.0.1", region = "us-east-1", clock = systemClock, credentials } = options;
   const rules = new FaultRules<Fault>("all", options.seed ?? 1);
-  for (const kind of options.careless ?? []) rules.addPermanent({ kind });
+  for (const mode of options.careless ?? []) rules.addPermanent(typeof mode === "string" ? { kind: mode } : mode);
   const log = new RequestLog(options.logLimit ?? 100_000, clock);
-  const end = new AbortController();
-  const storage = memoryStorage(region, clock, end.signal);
+  const store = new S3Store({ credentials, region, clock });
   const names = options.buckets ?? ["test"];
-  for (const name of names) storage.makeBucket(name);
+  for (const name of names) store.buckets.set(name, new Bucket(name));
   const front = await HttpFront.listen({
     host,
     port: options.port ?? 0,
@@ -95,30 +102,22 @@ export async function fakeS3(options: FakeS3Options = {}): Promise<FakeS3> {
     clock,
     rules,
     log,
-    execute: async (request, plan) =>
-      (credentials === undefined ? undefined : signatureRefused(request, credentials, clock.wallMs())) ??
-      operate(storage, request, plan.store),
+    execute: (request, plan, signal) => store.execute(request, plan, signal),
     complete: (answer, plan) => completed(answer, plan?.store ?? NO_STORE_FAULTS, clock),
   });
-  const close = async (): Promise<void> => {
-    end.abort();
-    await front.close();
-  };
-  const endpoint = `http://${host}:${front.port}`;
+  const close = (): Promise<void> => front.close();
+  const endpoint = `http://${host.includes(":") ? `[${host}]` : host}:${front.port}`;
   const first = names[0] ?? "test";
   return {
     endpoint,
     port: front.port,
-    url: (bucket = first, prefix = "") =>
-      `s3://${bucket}${prefix === "" ? "" : `/${prefix}`}?endpoint=${encodeURIComponent(endpoint)}&region=${encodeURIComponent(region)}`,
+    url: (bucket = first, prefix = "") => storeUrl(endpoint, bucket, prefix, region),
     faults: rules,
     requests: log,
     bucket: (name = first) => {
-      const bucket = storage.buckets.get(name);
+      const bucket = store.buckets.get(name);
       if (bucket === undefined)
-        throw new ConfigError("bucket", [
-          `there is no bucket ${JSON.stringify(name)}; there are ${[...storage.buckets.keys()].join(", ")}`,
-        ]);
+        throw new ConfigError("bucket", [`there is no bucket ${JSON.stringify(name)}; there are ${[...store.buckets.keys()].join(", ")}`]);
       return accessTo(bucket, () => clock.wallMs());
     },
     resetConnections: () => front.resetConnections(),
@@ -127,26 +126,11 @@ export async function fakeS3(options: FakeS3Options = {}): Promise<FakeS3> {
   };
 }
 
-function memoryStorage(region: string, clock: Clock, signal: AbortSignal): Storage {
-  const all = new Map<string, Bucket>();
-  return {
-    region,
-    buckets: all,
-    nowMs: () => clock.wallMs(),
-    pause: async (ms) => void (await sleep(clock, ms, { signal })),
-    makeBucket: (name) => {
-      const bucket = new Bucket(name);
-      all.set(name, bucket);
-      return bucket;
-    },
-  };
-}
-
 /** `Date` and identifiers, as every answer has them. */
-function completed(answer: WireAnswer, faults: Parameters<typeof operate>[2], clock: Clock): WireAnswer {
+function completed(answer: WireAnswer, faults: StoreFaults, clock: Clock): WireAnswer {
   const shift = faults.get("wrong-date")?.fault;
   const date = clock.wallMs() + (shift?.kind === "wrong-date" ? shift.shiftMs : 0);
   const added: (readonly [string, string])[] = [["x-amz-request-id", randomBytes(8).toString("hex").toUpperCase()]];
-  if (!faults.has("no-date") && headerOf(answer, "date") === undefined) added.push(["Date", new Date(date).toUTCString()]);
+  if (!faults.has("no-date")) added.push(["Date", httpDate(date)]);
   return { ...answer, headers: [...added, ...answer.headers] };
 }

@@ -201,6 +201,12 @@ function isEnding(rule: Rule): rule is Rule<Of<NetworkFault, EndingKind>> {
 /** Longest delay that a rule may ask for: an hour. */
 const MAX_DELAY_MS = 3_600_000;
 
+/** What is wrong with something that should be a way of a store. */
+export function storeFaultFaults(given: unknown): readonly string[] {
+  if (typeof given !== "object" || given === null) return [`${show(given)} is neither a kind nor a fault`];
+  return wrongIn(given as Fault, STORE_KINDS);
+}
+
 function wrongIn(fault: Fault, allowed: readonly string[]): string[] {
   const wrong: string[] = [];
   const check = (name: string, value: unknown, isGood: (n: number) => boolean, right: string): void => {

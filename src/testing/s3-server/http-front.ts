@@ -19,8 +19,8 @@ export interface FrontOptions {
   readonly clock: Clock;
   readonly rules: FaultRules<Fault>;
   readonly log: RequestLog;
-  /** Carries a request out, once. `undefined`: there was no answer. */
-  readonly execute: (request: WireRequest, plan: Plan) => Promise<WireAnswer | undefined>;
+  /** Carries a request out, once; hurries to an end when `signal` aborts. `undefined`: there was no answer. */
+  readonly execute: (request: WireRequest, plan: Plan, signal: AbortSignal) => Promise<WireAnswer | undefined>;
   /** Finishes every answer before it is sent: `Date` and identifiers. */
   readonly complete: (answer: WireAnswer, plan: Plan | undefined) => WireAnswer;
 }
@@ -117,7 +117,7 @@ export class HttpFront {
         rules,
         clock,
         signal: this.#end.signal,
-        execute: () => executed(entry, () => execute(passed, chosen)),
+        execute: () => executed(entry, () => execute(passed, chosen, this.#end.signal)),
       });
     } catch (e) {
       client.send(failure(e));
