@@ -2,7 +2,7 @@
  * An HTTP proxy in front of a real S3 server, to lose, delay, repeat or forge what passes. It buffers whole requests, so that one can be carried
  * out after its client gave up, and hands the `Host` header on byte for byte, so that signatures stay valid.
  */
-import { Agent, request as httpRequest } from "node:http";
+import { Agent, type IncomingMessage, request as httpRequest } from "node:http";
 import { systemClock } from "../clock/system.ts";
 import { aFunction, aNumber, checkOptions, required } from "../options.ts";
 import { FaultRules } from "./s3-server/fault-rules.ts";
@@ -124,7 +124,7 @@ function forward(target: URL, agent: Agent, request: WireRequest, signal: AbortS
           resolve({
             status: incoming.statusCode ?? 502,
             statusText: incoming.statusMessage,
-            headers: pairs(incoming.rawHeaders),
+            headers: answerHeaders(request.method, incoming),
             body: Buffer.concat(chunks),
           }),
         );
@@ -133,6 +133,13 @@ function forward(target: URL, agent: Agent, request: WireRequest, signal: AbortS
     outgoing.on("error", () => resolve(undefined));
     outgoing.end(request.body);
   });
+}
+
+/** The length of an answer is that of the body that was read; but an answer to HEAD has none, and tells the object's length all the same. */
+function answerHeaders(method: string, incoming: IncomingMessage): (readonly [string, string])[] {
+  const length = incoming.headers["content-length"];
+  const headers = pairs(incoming.rawHeaders);
+  return method === "HEAD" && length !== undefined ? [...headers, ["Content-Length", length]] : headers;
 }
 
 const HOP_BY_HOP = new Set([
