@@ -18,7 +18,7 @@ for (const fault of faults) {
   server.faults.add(fault);
   proxy.faults.add({ ...fault, key: `proxy-${String(fault.key)}` });
 }
-const keys = ["slow", "quick", ..."abcdefgh"];
+const keys = ["slow", "quick", "a", "b", "c", "d", "e", "f", "g", "h"];
 const ends = keys.flatMap((key) =>
   [`${server.endpoint}/test/${key}`, `${proxy.endpoint}/test/proxy-${key}`].map((url) =>
     fetch(url, { method: "PUT", body: "x" }).then(

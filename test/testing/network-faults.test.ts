@@ -265,7 +265,7 @@ describe("limits", () => {
     await server.close();
   });
 
-  it("it listens on 127.0.0.1, or where it is told; its URL is the one that s3Store takes", async () => {
+  it("listens on 127.0.0.1, or where it is told; its URL is the one that s3Store takes", async () => {
     const [server, named] = [await fakeS3(), await fakeS3({ host: "localhost", buckets: ["first", "second"], region: "eu-west-1" })];
     expect(server.endpoint).toBe(`http://127.0.0.1:${server.port}`);
     expect(server.url("test", "p/q")).toBe(`s3://test/p/q?endpoint=${encodeURIComponent(server.endpoint)}&region=us-east-1`);

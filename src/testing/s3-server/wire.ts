@@ -140,7 +140,3 @@ export function withoutHeaders(request: WireRequest, names: readonly string[]): 
   }
   return { ...request, headers, rawHeaders };
 }
-
-export function headerOf(answer: WireAnswer, name: string): string | undefined {
-  return answer.headers.find(([n]) => n.toLowerCase() === name)?.[1];
-}
