@@ -178,7 +178,9 @@ function windowsOf(draft: Draft): FaultWindow[] {
   const wild = random.chance(0.12);
   // Beyond the bound anything goes; within it a machine that is frozen may not be set back as well, or both of its clocks are wrong at once.
   const clock = bounded ? [random.pick(["freeze", "wall-step"]), "clock-rate"] : ["freeze", "wall-step", "clock-rate"];
-  const kinds = [...REQUEST_FAULTS, ...clock, "pause", "crash", ...PROGRAM_FAULTS].filter(() => random.chance(0.35));
+  const drawn = [...REQUEST_FAULTS, ...clock, "pause", "crash", ...PROGRAM_FAULTS].filter(() => random.chance(0.35));
+  // What a tampered record means shows in processes that live on and whose tokens had grown (rule H10).
+  const kinds = wild ? [...new Set([...drawn.filter((kind) => kind !== "crash"), "step-down"])] : drawn;
   const windows: FaultWindow[] = [];
   for (const kind of kinds) {
     const perNode = random.magnitude(1, 30);
@@ -246,7 +248,7 @@ function doubts({ random, baseTtlMs, safetyMs, keys }: Draft): FaultWindow[] {
 }
 
 function tampering({ random, safetyMs, keys }: Draft): FaultWindow[] {
-  return Array.from({ length: 1 + random.below(4) }, () => {
+  return Array.from({ length: 1 + random.below(8) }, () => {
     const from = round(random.between(safetyMs * 0.1, safetyMs * 0.9));
     return { kind: random.pick(TAMPERING), node: "*", from, to: from, x: random.below(keys.length) };
   });
