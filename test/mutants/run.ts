@@ -99,6 +99,7 @@ function execute(
   command: string,
   args: readonly string[],
   cwd: string,
+  limitMs: number,
 ): Promise<{ readonly code: number | undefined; readonly text: string }> {
   return new Promise((done, reject) => {
     // A group of its own, so that the workers of a run that hangs end with it.
