@@ -1,5 +1,5 @@
 /**
- * `npm run campaign -- --minutes 10 --seed N [--drives 4] [--nodes 5]`: real processes on a real server, and everything done to them that this
+ * `npm run campaign -- --minutes 10 --seed N [--drives 4] [--nodes 5] [--only NAME]`: real processes on a real server, and everything done to them that this
  * machine allows. It ends by itself; Ctrl-C ends it at once and takes all its processes along. Exit 0 only if nothing happened that must not, and
  * the negative controls did what they must.
  */
@@ -17,6 +17,7 @@ import { carelessStore, type ControlResult, withoutDeadline } from "./controls.t
 import { Field } from "./field.ts";
 import type { Election } from "./holder-process.ts";
 import { judge } from "./judge.ts";
+import { menu } from "./menu.ts";
 import { makeReport, reportText } from "./report.ts";
 
 /** Short ttls, so that much happens; different ones, so that not all happens at once. */
@@ -33,6 +34,7 @@ interface Options {
   readonly seed: number;
   readonly drives: 1 | 4;
   readonly nodes: number;
+  readonly only: string | undefined;
 }
 
 function readOptions(): Options {
@@ -42,6 +44,7 @@ function readOptions(): Options {
       seed: { type: "string" },
       drives: { type: "string", default: "1" },
       nodes: { type: "string", default: "4" },
+      only: { type: "string" },
     },
   });
   const [minutes, drives, nodes] = [Number(values.minutes), Number(values.drives), Number(values.nodes)];
@@ -50,7 +53,13 @@ function readOptions(): Options {
   if (drives !== 1 && drives !== 4) throw new RangeError(`--drives ${values.drives}: 1 or 4`);
   if (!(Number.isInteger(nodes) && nodes >= 3 && nodes <= 5)) throw new RangeError(`--nodes ${values.nodes}: 3 to 5`);
   if (!Number.isSafeInteger(seed)) throw new RangeError(`--seed ${values.seed}: a whole number`);
-  return { minutes, seed, drives, nodes };
+  if (values.only !== undefined && !menu().some((trouble) => trouble.name.includes(values.only ?? "")))
+    throw new RangeError(
+      `--only ${values.only}: a part of one of ${menu()
+        .map((trouble) => trouble.name)
+        .join(", ")}`,
+    );
+  return { minutes, seed, drives, nodes, only: values.only };
 }
 
 function say(line: string): void {
@@ -77,11 +86,11 @@ async function main(): Promise<number> {
 }
 
 async function onServer(server: OwnServer, options: Options): Promise<number> {
-  const { seed, minutes, drives, nodes } = options;
+  const { seed, minutes, drives, nodes, only } = options;
   const arena = await Arena.open({ server, bucket: BUCKET, nodes, elections: ELECTIONS, program: PROGRAM, seed });
   await arena.outside.makeBucket(BUCKET);
   await arena.outside.makeBucket(`${BUCKET}-control`);
-  const campaign = new Campaign(new Field(arena, server, randomOf(seed)), say);
+  const campaign = new Campaign(new Field(arena, server, randomOf(seed)), say, only);
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => {
       // The children and the server's folder are taken care of by the reaper, however this process ends.
