@@ -100,6 +100,7 @@ async function onServer(server: OwnServer, options: Options): Promise<number> {
       process.exit(130);
     });
   await campaign.run(minutes * 60_000);
+  campaign.field.watch.stop();
   await arena.close();
   const judgement = judge(arena, drives);
   say("negative controls");

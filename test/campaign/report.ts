@@ -33,6 +33,8 @@ export interface Report {
   readonly requestsPerHolderHour: number;
   readonly holderHours: number;
   readonly leakedHandles: number;
+  /** How often the machine itself stood still for more than a second: failovers in such a time are not measured. */
+  readonly stalls: number;
   readonly borne: number;
   readonly controls: readonly ControlResult[];
 }
@@ -86,6 +88,7 @@ export function makeReport({ seed, minutes, drives, campaign, judgement, control
     requestsPerHolderHour: Math.round(arena.requests / Math.max(arena.holderHours, 1e-9)),
     holderHours: Number(arena.holderHours.toFixed(3)),
     leakedHandles: arena.leaks.length,
+    stalls: field.watch.stalls.length,
     borne: judgement.borne.length,
     controls,
   };
@@ -156,6 +159,7 @@ export function reportText(r: Report): string {
     `failover (bound: ttl + drift margin + poll + 1 s):`,
     ...(failover.length > 0 ? failover : ["  none measured"]),
     `${r.requestsPerHolderHour} requests per holder-hour over ${r.holderHours} holder-hours (three elections each, short ttls); ${r.leakedHandles} leaked handles`,
+    ...(r.stalls > 0 ? [`the machine itself stood still ${r.stalls} times for more than a second`] : []),
     `terms ended: ${counts(r.endsOfTerms)}`,
     `faults: ${counts(r.faults)}`,
     ...r.phases.map((phase) => `  ${phase}`),
