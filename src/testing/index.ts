@@ -1,6 +1,6 @@
 /**
  * To test a program against a failing S3 (`s3-consensus/testing`): an S3 server in this process (`fakeS3`), a fault proxy in front of a real one
- * (`faultProxy`), and whole worlds in virtual time (`testWorld`).
+ * (`faultProxy`), whole worlds in virtual time (`testWorld`), and a checker for what happened in a run (`checkHistory`).
  */
 export { fakeS3, type FakeS3, type FakeS3Options } from "./s3-server/fake-s3.ts";
 export type { BucketAccess, PeekedObject } from "./s3-server/buckets.ts";
@@ -23,3 +23,20 @@ export { testWorld, type TestNode, type TestWorld, type TestWorldOptions, type W
 export type { Latency, RequestClass, RequestFault } from "./sim/faults.ts";
 export type { NodeOptions, WakeOrder } from "./sim/sim-node.ts";
 export type { StoreProfile } from "./sim/sim-s3.ts";
+export {
+  type Attempt,
+  type AttemptOutcome,
+  type Belief,
+  checkHistory,
+  type CheckOptions,
+  type Contradiction,
+  type ContradictionKind,
+  type FencedWrite,
+  formatContradiction,
+  type HistoryCounts,
+  HistoryFormatError,
+  type HistoryLine,
+  type HistoryVerdict,
+  outcomeOf,
+  parseHistory,
+} from "./history/index.ts";
