@@ -104,8 +104,26 @@ describe("gofakes3 is looked for", () => {
     const built = machine({ go: goThatBuilds });
     expect(await findGofakes3(built.say)).toBe(join(built.home, "gopath/bin/gofakes3"));
     expect(readFileSync(join(built.home, "installed"), "utf8")).toBe("github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0\n");
-    const none = machine({ docker: dockerThatAnswers });
+    const none = machine({ docker: `[ "$1" = compose ]` });
     expect(await findGofakes3(none.say)).toBeUndefined();
+  });
+
+  it("and last built in a container", async () => {
+    const cache = temporaryFolder("cache");
+    const built = join(cache, "bin/gofakes3");
+    const docker = `echo "$@" >>"$HOME/asked"; case $1 in
+      info|compose) exit 0 ;;
+      run) printf '#!/bin/sh\n' >"${built}"; /bin/chmod +x "${built}" ;;
+    esac`;
+    const { home, said, say } = machine({ docker });
+    expect(await findGofakes3(say, cache)).toBe(built);
+    expect(readFileSync(join(home, "asked"), "utf8")).toMatch(
+      /^run --rm --user .* golang:1\.26 sh -c go install github\.com\/johannesboyne\/gofakes3/m,
+    );
+    expect(said.at(-1)).toMatch(/built gofakes3/);
+    // Once is enough.
+    expect(await findGofakes3(say, cache)).toBe(built);
+    expect(readFileSync(join(home, "asked"), "utf8").match(/^run/gm)).toHaveLength(1);
   });
 });
 

@@ -15,10 +15,14 @@ const GOFAKES3_MODULE = "github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0";
 /** The first release that answers 404 to `If-Match` on a missing key; older ones create the object. */
 const OLDEST_RIGHT_MINIO = "2025-09-07";
 
+const GOLANG_IMAGE = "golang:1.26";
+
 /** A build that takes longer than this on any machine has got stuck, in its downloads most likely. */
 const BUILD_LIMIT_MS = 20 * 60_000;
 
 export const COMPOSE_FILE: string = join(import.meta.dirname, repositoryDepth(), "docker-compose.minio.yml");
+
+const CACHE: string = join(COMPOSE_FILE, "../.cache");
 
 /** How a MinIO of our own can be started. */
 export type MinioRunner = { readonly kind: "binary"; readonly path: string } | { readonly kind: "docker"; readonly image: string };
@@ -35,8 +39,13 @@ export async function findMinio(say: (line: string) => void): Promise<MinioRunne
   return dockerAnswers() ? { kind: "docker", image: composeImage() } : undefined;
 }
 
-export async function findGofakes3(say: (line: string) => void): Promise<string | undefined> {
-  return candidates("gofakes3")[0] ?? (await buildWithGo(GOFAKES3_MODULE, "gofakes3", "a few seconds, once", say));
+/** Looks on PATH, then in Go's bin folder, then builds with Go, then with the Go of a container. */
+export async function findGofakes3(say: (line: string) => void, cache: string = CACHE): Promise<string | undefined> {
+  return (
+    candidates("gofakes3")[0] ??
+    (await buildWithGo(GOFAKES3_MODULE, "gofakes3", "a few seconds, once", say)) ??
+    (dockerAnswers() ? await buildInContainer(GOFAKES3_MODULE, "gofakes3", cache, say) : undefined)
+  );
 }
 
 export const HOW_TO_GET_MINIO: string = [
@@ -48,8 +57,9 @@ export const HOW_TO_GET_MINIO: string = [
 ].join("\n");
 
 export const HOW_TO_GET_GOFAKES3: string = [
-  "The tests need gofakes3, an independent S3 implementation, and it was not found. Either of these is enough:",
+  "The tests need gofakes3, an independent S3 implementation, and it was not found. Any one of these is enough:",
   "  - Go 1.24 or newer on PATH (https://go.dev/dl): it is then built by the test run itself in a few seconds",
+  "  - a running Docker engine with Compose: it is then built by the Go of a container",
   `  - a "gofakes3" on PATH (go install ${GOFAKES3_MODULE})`,
   "To run without it on purpose, set S3_CONSENSUS_TEST_WITHOUT_GOFAKES3=1: the summary will name what was left out.",
 ].join("\n");
@@ -92,33 +102,62 @@ function flawOfMinio(path: string): string | undefined {
 
 async function buildWithGo(module: string, name: string, duration: string, say: (line: string) => void): Promise<string | undefined> {
   if (run("go", ["version"]).status !== 0) return undefined;
-  const logFolder = join(COMPOSE_FILE, "..", ".cache");
-  mkdirSync(logFolder, { recursive: true });
-  const logPath = join(logFolder, `go-install-${name}.log`);
-  say(`building ${name} (${duration}): go install ${module}`);
-  const started = Date.now();
-  // A person who waits for minutes wants to see that something happens.
-  const progress = setInterval(() => say(`still building ${name}: ${Math.round((Date.now() - started) / 1000)} s`), 20_000);
-  const status = await new Promise<number | null>((resolve) => {
-    const log = createWriteStream(logPath);
-    const go = spawn("go", ["install", module], { stdio: ["ignore", "pipe", "pipe"], timeout: BUILD_LIMIT_MS });
-    adopt(go);
-    go.stdout.pipe(log, { end: false });
-    go.stderr.pipe(log, { end: false });
-    go.once("error", () => resolve(null));
-    go.once("close", (code) => log.end(() => resolve(code)));
-  });
-  clearInterval(progress);
-  if (status !== 0) {
-    say(
-      `go install ${module} failed (exit ${status ?? "none: it took too long"}); the end of ${logPath}:\n${readFileSync(logPath, "utf8").slice(-4000)}`,
-    );
-    return undefined;
-  }
-  say(`built ${name} in ${Math.round((Date.now() - started) / 1000)} s`);
+  if (!(await build({ name, duration, command: ["go", "install", module], say }))) return undefined;
   return goBinFolders()
     .map((folder) => join(folder, name))
     .find(isExecutable);
+}
+
+/** For a machine that has Docker and no Go. The program that comes out is one for this machine, and runs outside of the container. */
+async function buildInContainer(module: string, name: string, cache: string, say: (line: string) => void): Promise<string | undefined> {
+  const folder = join(cache, "bin");
+  const path = join(folder, name);
+  if (isExecutable(path)) return path;
+  mkdirSync(folder, { recursive: true });
+  const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
+  const settings = {
+    ...{ HOME: "/tmp", GOPATH: "/tmp/go", GOCACHE: "/tmp/cache", CGO_ENABLED: "0" },
+    ...{ GOOS: process.platform, GOARCH: process.arch === "x64" ? "amd64" : process.arch },
+  };
+  const env = Object.entries(settings).flatMap(([key, value]) => ["--env", `${key}=${value}`]);
+  // For another system than the container's, Go installs into a folder below bin.
+  const script = `go install ${module} && cp $(find /tmp/go/bin -type f) /out/`;
+  const command = ["docker", "run", "--rm", "--user", user, "--volume", `${folder}:/out`, ...env, GOLANG_IMAGE, "sh", "-c", script];
+  return (await build({ name, duration: "a minute, once", command, say })) && isExecutable(path) ? path : undefined;
+}
+
+interface Build {
+  readonly name: string;
+  readonly duration: string;
+  readonly command: readonly string[];
+  readonly say: (line: string) => void;
+}
+
+async function build({ name, duration, command: [program = "", ...args], say }: Build): Promise<boolean> {
+  mkdirSync(CACHE, { recursive: true });
+  const logPath = join(CACHE, `build-${name}.log`);
+  const line = `${program} ${args.join(" ")}`;
+  say(`building ${name} (${duration}): ${line}`);
+  const started = Date.now();
+  const seconds = (): number => Math.round((Date.now() - started) / 1000);
+  // A person who waits for minutes wants to see that something happens.
+  const progress = setInterval(() => say(`still building ${name}: ${seconds()} s`), 20_000);
+  const status = await new Promise<number | null>((resolve) => {
+    const log = createWriteStream(logPath);
+    const builder = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], timeout: BUILD_LIMIT_MS });
+    adopt(builder);
+    builder.stdout.pipe(log, { end: false });
+    builder.stderr.pipe(log, { end: false });
+    builder.once("error", () => resolve(null));
+    builder.once("close", (code) => log.end(() => resolve(code)));
+  });
+  clearInterval(progress);
+  if (status === 0) say(`built ${name} in ${seconds()} s`);
+  else
+    say(
+      `${line} failed (exit ${status ?? "none: it took too long"}); the end of ${logPath}:\n${readFileSync(logPath, "utf8").slice(-4000)}`,
+    );
+  return status === 0;
 }
 
 /** The command alone proves nothing: only an engine that answers can run a container. */

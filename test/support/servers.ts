@@ -150,6 +150,7 @@ export async function startComposedMinio(): Promise<{ readonly server: S3Server;
       stdio,
       env: { ...process.env, MINIO_PORT: String(port), MINIO_CONSOLE_PORT: "0" },
     }).status;
+  adoptContainer(`${project}-minio-1`);
   const status = compose("inherit", "up", "-d", "--wait");
   if (status !== 0) throw new Error(`docker compose -f ${COMPOSE_FILE} up -d --wait ended with ${status}`);
   return {
@@ -269,7 +270,12 @@ async function started({ name, port, dir, body, readyPath }: Plan): Promise<OwnS
   const endpoint = `http://127.0.0.1:${port}`;
   const restart = async (): Promise<void> => {
     body.start();
-    await untilReady(`${endpoint}${readyPath}`, name, body);
+    try {
+      await untilReady(`${endpoint}${readyPath}`, name, body);
+    } catch (error) {
+      await body.end("SIGKILL");
+      throw error;
+    }
   };
   await restart();
   return {
