@@ -16,6 +16,12 @@ export type EndReason = "released" | "stopped" | "stepped-down" | "timed-out" | 
 /** What is the matter with an object that should hold a record. `regressed`: its fencing token is lower than one already seen (rule H10). */
 export type RecordFault = "foreign" | "newer" | "damaged" | "regressed";
 
+/** What fences: the number of one acquisition of one key. Tokens of two keys can't be compared. */
+export interface Fence {
+  readonly key: string;
+  readonly fencingToken: number;
+}
+
 interface Cause {
   readonly cause?: unknown;
 }
@@ -49,9 +55,7 @@ export class ConfigError extends ConsensusError<"CONFIG"> {
 }
 
 /** Who holds a lease, as its record says. The dates are for people: no decision is made from them. */
-export interface HolderInfo<M = unknown> {
-  readonly key: string;
-  readonly fencingToken: number;
+export interface HolderInfo<M = unknown> extends Fence {
   /** The holder's node name, for people. */
   readonly holder: string;
   readonly nonce: string;
@@ -77,6 +81,16 @@ export class LockHeldError extends ConsensusError<"LOCK_HELD"> {
     this.key = data.key;
     this.holders = data.holders;
     this.retryAfterMs = data.retryAfterMs;
+  }
+}
+
+/** The lock is wanted again inside the function that holds it: that would wait for itself. */
+export class ReentrantLockError extends ConsensusError<"REENTRANT"> {
+  readonly key: string;
+
+  constructor(message: string, data: { readonly key: string }) {
+    super("REENTRANT", message);
+    this.key = data.key;
   }
 }
 
@@ -126,6 +140,18 @@ export class NotHeldError extends ConsensusError<"NOT_HELD"> {
   }
 }
 
+/** A newer token has written the object, or has opened it: whoever still works under `mine` has lost its lease. Nothing was written. */
+export class FencedOutError extends ConsensusError<"FENCED_OUT"> {
+  readonly mine: Fence;
+  readonly theirs: Fence;
+
+  constructor(message: string, data: { readonly mine: Fence; readonly theirs: Fence }) {
+    super("FENCED_OUT", message);
+    this.mine = data.mine;
+    this.theirs = data.theirs;
+  }
+}
+
 /** The store ignores, or does not receive, the conditions that everything here rests on. `step` names what showed it. */
 export class StoreUnsafeError extends ConsensusError<"STORE_UNSAFE"> {
   readonly step: string;
@@ -172,10 +198,12 @@ export class RecordError extends ConsensusError<"RECORD"> {
 export type AnyConsensusError =
   | ConfigError
   | LockHeldError
+  | ReentrantLockError
   | LeaseLostError
   | LeaseEndedError
   | WorkNotStoppedError
   | NotHeldError
+  | FencedOutError
   | StoreUnsafeError
   | StoreAccessError
   | StoreUnavailableError

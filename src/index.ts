@@ -18,6 +18,8 @@ export {
   ConfigError,
   ConsensusError,
   type EndReason,
+  type Fence,
+  FencedOutError,
   type HolderInfo,
   LeaseEndedError,
   LeaseLostError,
@@ -26,6 +28,7 @@ export {
   NotHeldError,
   RecordError,
   type RecordFault,
+  ReentrantLockError,
   StoreAccessError,
   StoreUnavailableError,
   StoreUnsafeError,
@@ -38,10 +41,11 @@ export type { EtagQuoting, S3ClientLike, S3StoreOptions } from "./store/s3-optio
 export type { Json } from "./record/record.ts";
 export type { LeaseSignal } from "./lease/lease-signal.ts";
 export type { Takeover } from "./lease/judge.ts";
+export type { Held, Lease } from "./lease/held.ts";
 export type { ReleaseOutcome } from "./lease/tenancy.ts";
-export type { ConsensusEvent, Fence, Logger, Wiring } from "./lease/wiring.ts";
+export type { ConsensusEvent, Logger, Wiring } from "./lease/wiring.ts";
 export { type Health, Manager, type Running } from "./election/manager.ts";
 export type { Handlers, OnDone } from "./election/lead.ts";
 export type { LeaderChange } from "./election/leader-watch.ts";
 export type { ManagerOptions } from "./election/options.ts";
-export type { Held, Lease, Term } from "./election/term.ts";
+export type { Term } from "./election/term.ts";

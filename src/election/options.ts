@@ -1,23 +1,10 @@
+import { drainFault, keyFaults, leaseMs, metadataFault, nodeFault, prefixFault, signalFault, WIRING_SPEC } from "../lease/face-options.ts";
 import type { Takeover } from "../lease/judge.ts";
-import { deriveTiming, defaultPollMs, type LeaseTiming, MAX_TTL_MS, MIN_TTL_MS } from "../lease/timing.ts";
+import { deriveTiming, defaultPollMs, type LeaseTiming, MIN_TTL_MS } from "../lease/timing.ts";
 import { defaultNode, type Wiring } from "../lease/wiring.ts";
-import { MAX_METADATA_BYTES, MAX_NODE_BYTES } from "../record/codec.ts";
-import { leaseKey, MAX_KEY_BYTES, nameFault } from "../record/keys.ts";
+import { leaseKey, nameFault } from "../record/keys.ts";
 import type { Json } from "../record/record.ts";
-import {
-  aFunction,
-  aNumber,
-  anObject,
-  type Check,
-  checkOptions,
-  oneOf,
-  optionFaults,
-  type OptionSpec,
-  required,
-  show,
-  throwFaults,
-} from "../options.ts";
-import { isObjectStore } from "../store/object-store.ts";
+import { aFunction, aNumber, checkOptions, oneOf, optionFaults, type OptionSpec, required, throwFaults } from "../options.ts";
 
 export interface ManagerOptions<M> {
   /** The election's name: any Unicode, with `/` and spaces, but no control characters. Its key is at most 1,024 bytes with all prefixes. */
@@ -58,21 +45,16 @@ export interface ManagerConfig {
 }
 
 const DEFAULTS = Object.freeze({ ttlMs: 15_000, drainMs: 20_000, prefix: "locks/", takeover: "auto" });
-const MAX_DRAIN_MS = 24 * 3_600_000;
 
-const lease = (min: number): Check => aNumber("milliseconds", min, MAX_TTL_MS);
 const SPEC: OptionSpec = {
-  store: required((v) => (typeof v === "string" || isObjectStore(v) ? undefined : "a store (s3Store(…), memoryStore()) or its URL")),
-  node: (v) => nameFault(v) ?? (byteLength(v as string) > MAX_NODE_BYTES ? `at most ${MAX_NODE_BYTES} bytes` : undefined),
-  logger: anObject("an object with debug, info, warn and error", "debug", "info", "warn", "error"),
-  onEvent: aFunction,
+  ...WIRING_SPEC,
   name: required((v) => nameFault(v)),
-  ttlMs: lease(MIN_TTL_MS),
-  pollMs: lease(1),
-  marginMs: lease(1),
-  requestTimeoutMs: lease(1),
-  drainMs: aNumber("milliseconds", 0, MAX_DRAIN_MS),
-  cooldownMs: lease(0),
+  ttlMs: leaseMs(MIN_TTL_MS),
+  pollMs: leaseMs(1),
+  marginMs: leaseMs(1),
+  requestTimeoutMs: leaseMs(1),
+  drainMs: drainFault,
+  cooldownMs: leaseMs(0),
   takeover: oneOf("auto", "observe", "store-time"),
   prefix: prefixFault,
   metadata: metadataFault,
@@ -100,16 +82,14 @@ export function managerConfig(given: Wiring & ManagerOptions<unknown>): ManagerC
     ...(pollMs > ttlMs
       ? [`pollMs ${pollMs} is above ttlMs ${ttlMs}: a dead leader would go unseen for more than its ttl. Use a pollMs of at most ${ttlMs}`]
       : []),
-    ...(byteLength(key) > MAX_KEY_BYTES
-      ? [`name gives a key of ${byteLength(key)} bytes (${show(key)}); S3 takes at most ${MAX_KEY_BYTES}. Use a shorter name`]
-      : []),
+    ...keyFaults("name", key),
   ]);
   return { name, node, key, timing, pollMs, drainMs, cooldownMs, takeover, metadata: given.metadata as Json | undefined };
 }
 
 /** The options of `stepDown`. */
 export function checkStepDown(given: unknown): void {
-  if (given !== undefined) checkOptions("Manager.stepDown", given, { cooldownMs: SPEC["cooldownMs"] as Check, to: SPEC["node"] as Check });
+  if (given !== undefined) checkOptions("Manager.stepDown", given, { cooldownMs: leaseMs(0), to: nodeFault });
 }
 
 /** The options of `campaign`. */
@@ -122,60 +102,4 @@ export function checkCampaign(given: unknown): void {
 export function checkRun(handlers: unknown, given: unknown): void {
   checkOptions("Manager.run", handlers, { onElected: required(aFunction), onDemoted: aFunction, onLeaderChange: aFunction });
   if (given !== undefined) checkOptions("Manager.run", given, { signal: signalFault, onDone: oneOf("keep", "release", "stop") });
-}
-
-function signalFault(value: unknown): string | undefined {
-  return anObject("an AbortSignal", "addEventListener", "removeEventListener", "throwIfAborted")(value);
-}
-
-function byteLength(text: string): number {
-  return new TextEncoder().encode(text).length;
-}
-
-function prefixFault(value: unknown): string | undefined {
-  if (value === "") return undefined;
-  const wellFormed =
-    typeof value === "string" && nameFault(value) === undefined && value.endsWith("/") && !/^\/|\/\/|(^|\/)\.{1,2}\//.test(value);
-  return wellFormed
-    ? undefined
-    : 'a text that ends in "/", without a leading or double "/", "." or ".." as a segment, or control characters';
-}
-
-function metadataFault(value: unknown): string | undefined {
-  const fault = jsonFault(value, "metadata", 0);
-  if (fault !== undefined) return `plain JSON (${fault})`;
-  const bytes = byteLength(JSON.stringify(value));
-  return bytes > MAX_METADATA_BYTES ? `at most ${MAX_METADATA_BYTES} bytes of JSON, not ${bytes}; publish a link to it instead` : undefined;
-}
-
-const MAX_DEPTH = 20;
-
-/** Where a value is not what JSON can carry without changing it. */
-function jsonFault(value: unknown, path: string, depth: number): string | undefined {
-  if (depth > MAX_DEPTH) return `${path} is nested more than ${MAX_DEPTH} deep (or refers to itself)`;
-  if (value === null || typeof value === "string" || typeof value === "boolean") return undefined;
-  if (typeof value === "number") return Number.isFinite(value) ? undefined : `${path} is ${String(value)}, which JSON has no word for`;
-  if (Array.isArray(value))
-    return firstOf(
-      value.map((v, i) => [`${path}[${i}]`, v] as const),
-      depth,
-    );
-  if (typeof value === "object") {
-    const proto: unknown = Object.getPrototypeOf(value);
-    if (proto !== Object.prototype && proto !== null)
-      return `${path} is a ${value.constructor.name}; use plain objects, arrays, texts, numbers, true, false and null`;
-    return firstOf(
-      Object.entries(value).map(([k, v]) => [`${path}.${k}`, v] as const),
-      depth,
-    );
-  }
-  return `${path} is ${typeof value === "undefined" ? "undefined" : `a ${typeof value}`}, which is not JSON`;
-}
-
-function firstOf(entries: readonly (readonly [string, unknown])[], depth: number): string | undefined {
-  for (const [path, value] of entries) {
-    const fault = jsonFault(value, path, depth + 1);
-    if (fault !== undefined) return fault;
-  }
-  return undefined;
 }

@@ -1,29 +1,9 @@
 import { type AnyConsensusError, type EndReason, LeaseLostError } from "../errors.ts";
+import type { Held } from "../lease/held.ts";
 import type { LeaseSignal } from "../lease/lease-signal.ts";
 import type { ReleaseFields } from "../lease/lease-object.ts";
 import type { ReleaseOutcome, Tenancy } from "../lease/tenancy.ts";
-import type { Emitter, Fence } from "../lease/wiring.ts";
-
-/** Whatever is held: a term of leadership, a lock, a task's run. */
-export interface Lease extends Fence {
-  /** Aborts once, with a typed reason: lost, or asked to end. */
-  readonly signal: LeaseSignal;
-  /** The node name that holds it: this one's. */
-  readonly holder: string;
-  /** Milliseconds until this process stops believing if nothing is renewed; 0 when it is not held. */
-  readonly remainingMs: number;
-  readonly heldForMs: number;
-  /** Synchronous look at both clocks, before each protected action. @throws LeaseLostError, LeaseEndedError. */
-  assertHeld(): void;
-  isHeld(): boolean;
-  /** One GET: does the store still say so? It extends nothing. @throws LeaseLostError, LeaseEndedError, StoreUnavailableError, StoreAccessError. */
-  verify(o?: { readonly signal?: AbortSignal | undefined }): Promise<void>;
-}
-
-export interface Held extends Lease, AsyncDisposable {
-  /** Gives it back with one PUT. Never rejects. */
-  release(): Promise<ReleaseOutcome>;
-}
+import type { Emitter } from "../lease/wiring.ts";
 
 /** One time of leadership, from election to demotion. */
 export interface Term extends Held {

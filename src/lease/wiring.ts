@@ -1,5 +1,5 @@
 /** What every face of a lease (election, lock, task) takes from its user, and what it tells back. */
-import { type AnyConsensusError, type HolderInfo, type LeaseLostError, messageOf } from "../errors.ts";
+import { type AnyConsensusError, type Fence, type HolderInfo, type LeaseLostError, messageOf } from "../errors.ts";
 import type { Store } from "../store/object-store.ts";
 import type { ReleaseOutcome } from "./tenancy.ts";
 
@@ -9,12 +9,6 @@ export interface Logger {
   info(o: object, m?: string): void;
   warn(o: object, m?: string): void;
   error(o: object, m?: string): void;
-}
-
-/** What fences: the number of one acquisition of one key. Tokens of two keys can't be compared. */
-export interface Fence {
-  readonly key: string;
-  readonly fencingToken: number;
 }
 
 export type ConsensusEvent =
