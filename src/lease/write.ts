@@ -1,149 +1,41 @@
-import { addMs, type Instant, readClocks, remainingMs } from "../clock/deadline.ts";
-import { backoffMs, sleep } from "../clock/wait.ts";
-import type { StoreAccessError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
+/** A lease's own writes: `deliver`, with the record's nonce to decide what became of one. */
 import { encodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { LeaseRecord } from "../record/record.ts";
-import type { ObjectStore, WriteResult } from "../store/object-store.ts";
 import type { Counters } from "./counters.ts";
-import type { WrittenNonces } from "./written.ts";
+import { deliver, type DeliveryContext, type DeliveryEnd, type DeliveryLimits } from "./deliver.ts";
 import { type LogicalWrite, settle, type Settlement } from "./settle.ts";
+import type { WrittenNonces } from "./written.ts";
 
-export interface WriteContext {
-  readonly store: ObjectStore;
+export interface WriteContext extends DeliveryContext {
   readonly key: string;
   readonly counters: Counters;
-  readonly requestTimeoutMs: number;
   /** Nonces of this lease object; the write's own is added before it is first sent. */
   readonly written: WrittenNonces;
-  /** Hears of each attempt that did not end in an answer that counts. */
-  readonly onTrouble?: ((error: StoreUnavailableError) => void) | undefined;
   /** Hears of each older version that a read shows after a refusal (rule W7). */
   readonly onOlder?: ((record: LeaseRecord) => void) | undefined;
 }
 
-export interface WriteLimits {
-  /** Attempts and looks end here; by default `forMs` after the first send. */
-  readonly until?: Instant | undefined;
-  readonly forMs: number;
-  /** How often it is sent at most. */
-  readonly maxAttempts?: number | undefined;
-  /** Ends it before the next attempt. */
-  readonly signal?: AbortSignal | undefined;
-  /** Whether `signal` also aborts the attempt under way. An acquisition waits for its answer instead: it would have to be cleaned up after. */
-  readonly abortRequests: boolean;
-  /** Read the record even after a plain refusal, to learn why (a holder must know, a candidate looks again anyway). */
-  readonly explainRefusal: boolean;
-}
+export type WriteLimits = DeliveryLimits;
+export type WriteEnd = DeliveryEnd<Exclude<Settlement, { kind: "mine" | "again" }>>;
 
-export type WriteEnd =
-  | { readonly kind: "applied"; readonly etag: string; readonly dateMs: number | undefined; readonly firstSentAt: Instant }
-  /** Refused without a doubt, and nobody asked why. */
-  | { readonly kind: "refused" }
-  /** Refused, and this is what stands there instead. */
-  | { readonly kind: "settled"; readonly as: Exclude<Settlement, { kind: "mine" | "again" }>; readonly firstSentAt: Instant }
-  /** The time or the attempts ran out. `mayLand`: some attempt may still be applied. */
-  | { readonly kind: "undecided"; readonly mayLand: boolean; readonly error: StoreUnavailableError | undefined }
-  | { readonly kind: "denied"; readonly error: StoreAccessError | StoreUnsafeError; readonly mayLand: boolean };
-
-/**
- * Carries one logical write to its end (rules W1 to W5): sends it, and as long as its fate is open sends the same bytes under the same
- * condition again, at a jittered pace, until it is applied, refused, or its time is over. After a refusal that an earlier attempt of its own
- * may have caused, the record's nonce decides.
- *
- * The caller looks at its clocks before it believes the answer (rule H3).
- */
+/** Carries one write of a lease's record to its end. */
 export async function carryOut(context: WriteContext, write: LogicalWrite, limits: WriteLimits): Promise<WriteEnd> {
-  const { store, key, counters } = context;
-  const body = encodeRecord(key, write.record);
-  await store.prepare();
-  const firstSentAt = readClocks(store.clock);
-  const until = limits.until ?? addMs(firstSentAt, limits.forMs);
-  context.written.add(write.record.nonce, firstSentAt);
-  let mayLand = false;
-  let lastError: StoreUnavailableError | undefined;
-  for (let attempt = 0; ; attempt++) {
-    const leftMs = remainingMs(until, readClocks(store.clock));
-    if (leftMs <= 0 || limits.signal?.aborted === true || attempt >= (limits.maxAttempts ?? Infinity)) {
-      counters.add("undecided");
-      return { kind: "undecided", mayLand, error: lastError };
-    }
-    const options = { timeoutMs: Math.min(context.requestTimeoutMs, leftMs), signal: limits.abortRequests ? limits.signal : undefined };
-    const result = await (write.base === undefined ? store.create(key, body, options) : store.replace(key, write.base.etag, body, options));
-    count(counters, result);
-    let paceMs: number;
-    switch (result.kind) {
-      case "applied":
-        return { kind: "applied", etag: result.etag, dateMs: result.dateMs, firstSentAt };
-      case "denied":
-        return { kind: "denied", error: result.error, mayLand };
-      case "refused": {
-        if (!mayLand && !limits.explainRefusal) return { kind: "refused" };
-        const settled = await lookAfterRefusal(context, write, options);
-        if (settled.kind === "mine") {
-          counters.add("resolvedMine");
-          return { kind: "applied", etag: settled.etag, dateMs: undefined, firstSentAt };
-        }
-        if (settled.kind !== "again") {
-          if (mayLand) counters.add(settled.kind === "still-mine" && settled.applied ? "resolvedMine" : "resolvedOther");
-          return { kind: "settled", as: settled, firstSentAt };
-        }
-        paceMs = paceOf(store, attempt, limits.forMs, undefined);
-        break;
-      }
-      case "busy":
-      case "unknown":
-        mayLand ||= result.kind === "unknown" || !result.certain;
-        lastError = result.error;
-        context.onTrouble?.(result.error);
-        paceMs = paceOf(store, attempt, limits.forMs, result);
-    }
-    await sleep(store.clock, paceMs, { signal: limits.signal, keepAlive: true });
-  }
-}
-
-/** One unconditional read: what stands there now, seen from this write. A read that fails settles nothing. */
-async function lookAfterRefusal(
-  context: WriteContext,
-  write: LogicalWrite,
-  options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
-): Promise<Settlement> {
-  const read = await context.store.get(context.key, { ...options, maxBytes: MAX_RECORD_BYTES });
-  switch (read.kind) {
-    case "found":
-    case "absent":
-    case "too-large": {
-      const settled = settle(context.key, write, read, context.written);
-      if (settled.kind === "again") context.counters.add("staleReads");
-      if (settled.kind === "again" && settled.older !== undefined) context.onOlder?.(settled.older);
-      return settled;
-    }
-    case "unavailable":
-      context.onTrouble?.(read.error);
-      return { kind: "again" };
-    case "denied":
-    case "not-modified":
-      return { kind: "again" };
-  }
-}
-
-/** Full jitter; a store that said "slow down" gets about one write a second for this key, or what it asked for (rule W5). */
-function paceOf(
-  store: ObjectStore,
-  attempt: number,
-  forMs: number,
-  result: Extract<WriteResult, { kind: "busy" | "unknown" }> | undefined,
-): number {
-  const capMs = Math.min(1000, forMs / 8);
-  if (result?.kind === "busy") {
-    const askedMs = Math.min(result.retryAfterMs ?? 0, forMs / 4);
-    return askedMs + capMs * (0.5 + store.random.unit() / 2);
-  }
-  return backoffMs(store.random, attempt, Math.min(50, capMs), capMs);
-}
-
-function count(counters: Counters, result: WriteResult): void {
-  if (result.kind === "applied") counters.add("writesApplied");
-  else if (result.kind === "refused") counters.add("writesRefused");
-  else if (result.kind === "busy") counters.add("writesBusy");
-  else if (result.kind === "unknown") counters.add("writesUnknown");
+  const { key, written } = context;
+  return await deliver(
+    context,
+    {
+      key,
+      body: encodeRecord(key, write.record),
+      baseEtag: write.base?.etag,
+      maxBytes: MAX_RECORD_BYTES,
+      onFirstSend: (at) => written.add(write.record.nonce, at),
+      settle: (read) => {
+        const settled = settle(key, write, read, written);
+        if (settled.kind === "again" && settled.older !== undefined) context.onOlder?.(settled.older);
+        if (settled.kind === "mine" || settled.kind === "again") return settled;
+        return { kind: "settled", as: settled, applied: settled.kind === "still-mine" && settled.applied };
+      },
+    },
+    limits,
+  );
 }

@@ -21,11 +21,11 @@ export const HOLDING: readonly TestedMutant[] = [
     id: "H1-retry-from-its-last-send",
     breaks: "H1: a retried write counts from its last send",
     edits: [
-      edit("lease/write.ts", "const firstSentAt = readClocks(store.clock);", "let firstSentAt = readClocks(store.clock);"),
+      edit("lease/deliver.ts", "const firstSentAt = readClocks(store.clock);", "let firstSentAt = readClocks(store.clock);"),
       edit(
-        "lease/write.ts",
-        "const result = await (write.base",
-        "firstSentAt = readClocks(store.clock);\n    const result = await (write.base",
+        "lease/deliver.ts",
+        "const result = await (baseEtag",
+        "firstSentAt = readClocks(store.clock);\n    const result = await (baseEtag",
       ),
     ],
     tests: [WRITE, TENANCY],

@@ -7,9 +7,9 @@ export const RECORD_AND_WRITING: readonly TestedMutant[] = [
     breaks: "R1, W3: a resend is another write, under a nonce that nobody remembers",
     edits: [
       edit(
-        "lease/write.ts",
-        "const result = await (write.base === undefined ? store.create(key, body, options) : store.replace(key, write.base.etag, body, options));",
-        "const bytes = attempt === 0 ? body : encodeRecord(key, { ...write.record, nonce: `${write.record.nonce}.${attempt}` });\n    const result = await (write.base === undefined ? store.create(key, bytes, options) : store.replace(key, write.base.etag, bytes, options));",
+        "lease/deliver.ts",
+        "const result = await (baseEtag === undefined ? store.create(key, body, options) : store.replace(key, baseEtag, body, options));",
+        'const text = new TextDecoder().decode(body).replace(/"nonce":"[^"]*/, (n) => (attempt === 0 ? n : `${n}.${attempt}`));\n    const bytes = new TextEncoder().encode(text);\n    const result = await (baseEtag === undefined ? store.create(key, bytes, options) : store.replace(key, baseEtag, bytes, options));',
       ),
     ],
     tests: [WRITE],
@@ -59,34 +59,36 @@ export const RECORD_AND_WRITING: readonly TestedMutant[] = [
   {
     id: "W3-refusal-after-unknown",
     breaks: "W3: a refusal counts as a loss although an earlier attempt was unknown",
-    edits: [edit("lease/write.ts", "if (!mayLand && !limits.explainRefusal)", "if (!limits.explainRefusal)")],
+    edits: [edit("lease/deliver.ts", "if (!mayLand && !limits.explainRefusal)", "if (!limits.explainRefusal)")],
     tests: [WRITE],
   },
   {
     id: "W2-busy-is-certain",
     breaks: "W2: a 503 counts as not applied",
-    edits: [edit("lease/write.ts", 'mayLand ||= result.kind === "unknown" || !result.certain;', 'mayLand ||= result.kind === "unknown";')],
+    edits: [
+      edit("lease/deliver.ts", 'mayLand ||= result.kind === "unknown" || !result.certain;', 'mayLand ||= result.kind === "unknown";'),
+    ],
     tests: [WRITE],
   },
   {
     id: "W3-nonce-not-kept",
     breaks: "W3: nonces are not remembered",
-    edits: [edit("lease/write.ts", "  context.written.add(write.record.nonce, firstSentAt);\n", "")],
+    edits: [edit("lease/write.ts", "      onFirstSend: (at) => written.add(write.record.nonce, at),\n", "")],
     tests: [WRITE, CONTEND],
   },
   {
     id: "W3-gives-up-at-the-first-unknown",
     breaks: "W3: one attempt without an answer ends a write",
-    edits: [edit("lease/write.ts", "attempt >= (limits.maxAttempts ?? Infinity)", "attempt >= 1")],
+    edits: [edit("lease/deliver.ts", "attempt >= (limits.maxAttempts ?? Infinity)", "attempt >= 1")],
     tests: [WRITE, TENANCY],
   },
   {
     id: "W5-no-pacing",
     breaks: "W5: retries follow one another at once",
     edits: [
-      edit("lease/write.ts", "return askedMs + capMs * (0.5 + store.random.unit() / 2);", "return askedMs * 0;"),
+      edit("lease/deliver.ts", "return askedMs + capMs * (0.5 + store.random.unit() / 2);", "return askedMs * 0;"),
       edit(
-        "lease/write.ts",
+        "lease/deliver.ts",
         "return backoffMs(store.random, attempt, Math.min(50, capMs), capMs);",
         "return backoffMs(store.random, attempt, 1, 1);",
       ),
@@ -102,7 +104,7 @@ export const RECORD_AND_WRITING: readonly TestedMutant[] = [
   {
     id: "W5-for-ever",
     breaks: "W5: attempts do not end at the deadline",
-    edits: [edit("lease/write.ts", "if (leftMs <= 0 || limits.signal", "if (limits.signal")],
+    edits: [edit("lease/deliver.ts", "if (leftMs <= 0 || limits.signal", "if (limits.signal")],
     tests: [WRITE],
   },
   {

@@ -18,7 +18,7 @@ export interface Edit {
   readonly put: string;
 }
 
-const WRITE = "src/lease/write.ts";
+const DELIVER = "src/lease/deliver.ts";
 const TENANCY = "src/lease/tenancy.ts";
 const CONTEND = "src/lease/contend.ts";
 const LEASE = "src/lease/lease-object.ts";
@@ -78,9 +78,9 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "W1, C2: a CAS goes to the ETag read just before it, whatever that record says",
     edits: [
       {
-        file: WRITE,
-        find: "const result = await (write.base === undefined ? store.create(key, body, options) : store.replace(key, write.base.etag, body, options));",
-        put: 'const fresh = write.base === undefined ? undefined : await store.get(key, options);\n    const tag = fresh?.kind === "found" ? fresh.etag : write.base?.etag;\n    const result = await (tag === undefined ? store.create(key, body, options) : store.replace(key, tag, body, options));',
+        file: DELIVER,
+        find: "const result = await (baseEtag === undefined ? store.create(key, body, options) : store.replace(key, baseEtag, body, options));",
+        put: 'const fresh = baseEtag === undefined ? undefined : await store.get(key, options);\n    const tag = fresh?.kind === "found" ? fresh.etag : baseEtag;\n    const result = await (tag === undefined ? store.create(key, body, options) : store.replace(key, tag, body, options));',
       },
     ],
   },
@@ -89,9 +89,9 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "W3: a write without an answer counts as applied",
     edits: [
       {
-        file: WRITE,
+        file: DELIVER,
         find: '      case "busy":\n      case "unknown":',
-        put: '      case "unknown":\n        if (write.base !== undefined) return { kind: "applied", etag: write.base.etag, dateMs: undefined, firstSentAt };\n      // falls through\n      case "busy":',
+        put: '      case "unknown":\n        if (baseEtag !== undefined) return { kind: "applied", etag: baseEtag, dateMs: undefined, firstSentAt };\n      // falls through\n      case "busy":',
       },
     ],
   },
@@ -122,9 +122,9 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "W6: a CAS answered 404 is followed by a create",
     edits: [
       {
-        file: WRITE,
+        file: DELIVER,
         find: '      case "refused": {',
-        put: '      case "refused": {\n        if (result.status === 404 && write.base !== undefined) {\n          const made = await store.create(key, body, options);\n          if (made.kind === "applied") return { kind: "applied", etag: made.etag, dateMs: undefined, firstSentAt };\n        }',
+        put: '      case "refused": {\n        if (result.status === 404 && baseEtag !== undefined) {\n          const made = await store.create(key, body, options);\n          if (made.kind === "applied") return { kind: "applied", etag: made.etag, dateMs: undefined, firstSentAt };\n        }',
       },
     ],
   },
@@ -155,7 +155,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "H1: the deadline counts from the reply",
     edits: [
       {
-        file: WRITE,
+        file: DELIVER,
         find: 'return { kind: "applied", etag: result.etag, dateMs: result.dateMs, firstSentAt };',
         put: 'return { kind: "applied", etag: result.etag, dateMs: result.dateMs, firstSentAt: readClocks(store.clock) };',
       },
@@ -166,7 +166,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "H1, W3: a write found applied by a read counts from that read",
     edits: [
       {
-        file: WRITE,
+        file: DELIVER,
         find: 'return { kind: "applied", etag: settled.etag, dateMs: undefined, firstSentAt };',
         put: 'return { kind: "applied", etag: settled.etag, dateMs: undefined, firstSentAt: readClocks(store.clock) };',
       },
