@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { RecordError } from "../../src/errors.ts";
-import { decodeRecord, encodeRecord, MAX_RECORD_BYTES, MAX_RECORD_MS } from "../../src/record/codec.ts";
+import { decodeRecord, encodeRecord, MAX_RECORD_BYTES } from "../../src/record/codec.ts";
+import { MAX_RECORD_MS } from "../../src/record/fields.ts";
 import { compareRecords, type LeaseRecord } from "../../src/record/record.ts";
 import { jsonBody, KEY, someBody, someRecord } from "../lease/records.ts";
 
