@@ -32,6 +32,24 @@ export function optionFaults(given: unknown, spec: OptionSpec): string[] {
   return faults;
 }
 
+/**
+ * `checkOptions` for functions that a user hands over: an instance of a class of the user's is as good as a plain object, and its other fields are
+ * its own business. In a plain object an unknown name is a slip.
+ */
+export function checkHandlers(what: string, given: unknown, spec: OptionSpec): void {
+  checkOptions(
+    what,
+    isInstance(given) ? Object.fromEntries(Object.keys(spec).map((name) => [name, Reflect.get(given, name)])) : given,
+    spec,
+  );
+}
+
+function isInstance(given: unknown): given is object {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) return false;
+  const prototype: unknown = Object.getPrototypeOf(given);
+  return prototype !== null && Object.getPrototypeOf(prototype) !== null;
+}
+
 /** One fault for each name that is not known, with the nearest known one. */
 export function unknownNames(given: readonly string[], known: readonly string[], noun: string): string[] {
   return given

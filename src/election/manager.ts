@@ -11,14 +11,14 @@ import {
   type WorkNotStoppedError,
 } from "../errors.ts";
 import { contend } from "../lease/contend.ts";
-import { describeHolder, holderOf } from "../lease/holder-info.ts";
+import { describeHolder, holderOf, verdictOn } from "../lease/holder-info.ts";
 import { LeaseObject, type ReleaseFields } from "../lease/lease-object.ts";
 import type { KeyView } from "../lease/observations.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import { Emitter, guarded, type Wiring } from "../lease/wiring.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { Flag, Json } from "../record/record.ts";
-import type { ObjectStore, Stats } from "../store/object-store.ts";
+import type { ObjectStore, Stats, StoreVerdict } from "../store/object-store.ts";
 import { openStore } from "../store/open-store.ts";
 import { type Handlers, Leading, type OnDone } from "./lead.ts";
 import { type LeaderChange, LeaderWatch } from "./leader-watch.ts";
@@ -178,7 +178,10 @@ export class Manager<M extends Json = Json> {
     return this.#watch.last;
   }
 
-  /** The leader, by one GET. Never writes, never probes. @throws RecordError, StoreUnavailableError, StoreAccessError, the reason of `signal`. */
+  /**
+   * The leader, by one GET; by one more, once, where the store's stamps call a leader dead: they count only where another process found them fit.
+   * Never writes, never probes. @throws RecordError, StoreUnavailableError, StoreAccessError, the reason of `signal`.
+   */
   async leader(options?: { readonly signal?: AbortSignal | undefined }): Promise<HolderInfo<M> | undefined> {
     await this.#readLeader(options?.signal, false);
     return this.#watch.last;
@@ -267,7 +270,7 @@ export class Manager<M extends Json = Json> {
         notBeforeMs: this.#cooldownUntilMs,
         hooks: this.#hooks,
         onTrouble,
-        onLook: (view) => this.#look(view),
+        onLook: (view, verdict) => this.#look(view, verdict),
       });
     } finally {
       this.#contending = false;
@@ -332,10 +335,10 @@ export class Manager<M extends Json = Json> {
     leading.ask({ reason: "stepped-down", fields, settled });
   }
 
-  #look(view: KeyView): void {
+  #look(view: KeyView, verdict: StoreVerdict | undefined): void {
     this.#lastContactAtMs = this.#lease.nowMs();
     this.#trouble = undefined;
-    this.#publish(holderOf(this.#config.key, view.current, this.#lease.nowMs(), this.#parse));
+    this.#publish(holderOf(this.#config.key, view.current, this.#lease.nowMs(), this.#parse, verdict));
   }
 
   #takeNote(error: StoreUnavailableError | RecordError): void {
@@ -373,7 +376,7 @@ export class Manager<M extends Json = Json> {
     }
     const noted = view.note(read, this.#lease.nowMs());
     if (noted instanceof RecordError) throw noted;
-    this.#look(view);
+    this.#look(view, await verdictOn(view.current, this.#store, signal));
     return true;
   }
 

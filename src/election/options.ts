@@ -4,7 +4,17 @@ import { deriveTiming, defaultPollMs, type LeaseTiming, MIN_TTL_MS } from "../le
 import { defaultNode, type Wiring } from "../lease/wiring.ts";
 import { leaseKey, nameFault } from "../record/keys.ts";
 import type { Json } from "../record/record.ts";
-import { aFunction, aNumber, checkOptions, oneOf, optionFaults, type OptionSpec, required, throwFaults } from "../options.ts";
+import {
+  aFunction,
+  aNumber,
+  checkHandlers,
+  checkOptions,
+  oneOf,
+  optionFaults,
+  type OptionSpec,
+  required,
+  throwFaults,
+} from "../options.ts";
 
 export interface ManagerOptions<M> {
   /** The election's name: any Unicode, with `/` and spaces, but no control characters. Its key is at most 1,024 bytes with all prefixes. */
@@ -100,6 +110,6 @@ export function checkCampaign(given: unknown): void {
 
 /** The handlers and options of `run` and `start`. */
 export function checkRun(handlers: unknown, given: unknown): void {
-  checkOptions("Manager.run", handlers, { onElected: required(aFunction), onDemoted: aFunction, onLeaderChange: aFunction });
+  checkHandlers("Manager.run", handlers, { onElected: required(aFunction), onDemoted: aFunction, onLeaderChange: aFunction });
   if (given !== undefined) checkOptions("Manager.run", given, { signal: signalFault, onDone: oneOf("keep", "release", "stop") });
 }

@@ -19,7 +19,7 @@ export interface ContendOptions {
   readonly notBeforeMs?: number | undefined;
   readonly hooks: TenancyHooks;
   /** Hears of every look that told something about the key. */
-  onLook(view: KeyView): void;
+  onLook(view: KeyView, verdict: StoreVerdict | undefined): void;
   /** Hears of what hinders: an outage, or a record that may not be touched. Returning keeps waiting, throwing ends it. */
   onTrouble(error: StoreUnavailableError | RecordError): void;
 }
@@ -52,6 +52,7 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
       firstWait = false;
     }
     if (!(safe instanceof StoreUnavailableError)) verdict = fit(lease, safe);
+    if (looking && trouble === undefined) options.onLook(lease.view, verdict);
     const next = trouble ?? (safe instanceof StoreUnavailableError ? safe : decide(lease, verdict, options.notBeforeMs ?? 0));
     if (next instanceof ConsensusError) options.onTrouble(next);
     else if (next.kind === "free") {
@@ -135,9 +136,7 @@ async function look(lease: LeaseObject, options: ContendOptions): Promise<StoreU
   if (read.kind === "unavailable") return read.error;
   const noted = view.note(read, lease.nowMs());
   if (noted === "stale") lease.counters.add("staleReads");
-  if (noted instanceof RecordError) return noted;
-  options.onLook(view);
-  return undefined;
+  return noted instanceof RecordError ? noted : undefined;
 }
 
 /** Where only the store's own time counts and the store has none to trust, waiting would never end (rules C3, T4). */

@@ -68,6 +68,10 @@ export class MemoryStore implements ObjectStore {
     return { storeTime: true, skewMs: 0, remarks: [] };
   }
 
+  knownVerdict(options?: { readonly signal?: AbortSignal | undefined }): Promise<StoreVerdict> {
+    return this.ensureSafe(options);
+  }
+
   async get(
     key: string,
     options: RequestOptions & { readonly ifNoneMatch?: string | undefined; readonly maxBytes?: number | undefined } = {},

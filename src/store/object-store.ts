@@ -110,6 +110,13 @@ export interface ObjectStore extends Store {
    */
   ensureSafe(options?: { readonly signal?: AbortSignal | undefined }): Promise<StoreVerdict>;
 
+  /**
+   * The verdict for those who only read, `undefined` where there is none: what is known here, else what another process left, by one GET and none
+   * for a while after it found nothing. Never probes, never writes, and proves nothing for a write.
+   * @throws the reason of `signal`.
+   */
+  knownVerdict?(options?: { readonly signal?: AbortSignal | undefined }): Promise<StoreVerdict | undefined>;
+
   get(
     key: string,
     options?: RequestOptions & { readonly ifNoneMatch?: string | undefined; readonly maxBytes?: number | undefined },

@@ -23,7 +23,7 @@ import { accessError, EXPIRED, failureOf, readResultOf, readTrouble, RequestTime
 import type { S3Settings } from "./s3-options.ts";
 import type { WireAnswer, WireRequest } from "./s3-answer.ts";
 import { connect, type Wire } from "./s3-wire.ts";
-import { proveSafe, saveVerdict } from "./safety.ts";
+import { proveSafe, readVerdict, saveVerdict } from "./safety.ts";
 import { SharedFlight } from "./shared-flight.ts";
 import { DEFAULT_SKEW_MS } from "./store-times.ts";
 import type { Findings, Place } from "./verdict.ts";
@@ -31,6 +31,8 @@ import type { Findings, Place } from "./verdict.ts";
 const READ_RETRIES = 2;
 const READ_RETRY_MIN_MS = 50;
 const READ_RETRY_MAX_MS = 500;
+/** A reader that found no verdict looks for one again after this. */
+const VERDICT_READ_PAUSE_MS = 60_000;
 /** What a read transfers at most where the caller names no limit. */
 const DEFAULT_MAX_BYTES = 67_108_864;
 /** Longer limits are cut to this: a timer is never set for longer, and no request is worth more. */
@@ -66,6 +68,8 @@ export class S3Store implements ObjectStore {
     denied: 0,
   };
   readonly #ownRuns = new Set<string>();
+  #readVerdict: StoreVerdict | undefined;
+  #nextVerdictReadMs = Number.NEGATIVE_INFINITY;
   #wire: Promise<Wire> | undefined;
   #unquoted: boolean;
   #everAnswered = false;
@@ -103,6 +107,16 @@ export class S3Store implements ObjectStore {
 
   async ensureSafe(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<StoreVerdict> {
     return await this.#safety.join(options.signal);
+  }
+
+  async knownVerdict(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<StoreVerdict | undefined> {
+    options.signal?.throwIfAborted();
+    const known = this.#safety.kept ?? this.#readVerdict;
+    const nowMs = this.clock.monotonicMs();
+    if (known !== undefined || !this.#settings.probe || nowMs < this.#nextVerdictReadMs) return known;
+    this.#nextVerdictReadMs = nowMs + VERDICT_READ_PAUSE_MS;
+    this.#readVerdict = await readVerdict(this.#port(), { place: await this.#place(), signal: options.signal });
+    return this.#readVerdict;
   }
 
   async get(

@@ -63,6 +63,15 @@ export async function saveVerdict(port: ProbePort, options: SafetyOptions, findi
   return (await save(port, options, state, view.kind === "absent" ? undefined : view.etag)) !== undefined;
 }
 
+/** The verdict of somebody else, by one read. `undefined` where there is none, or no answer. */
+export async function readVerdict(port: ProbePort, options: Pick<SafetyOptions, "place" | "signal">): Promise<Findings | undefined> {
+  const read = await port.get(verdictKey(options.place), { maxBytes: MAX_VERDICT_BYTES, signal: options.signal });
+  options.signal?.throwIfAborted();
+  if (read.kind !== "found") return undefined;
+  const view = viewOf(read, options.place);
+  return view.kind === "good" ? view.findings : undefined;
+}
+
 /** Rule W9, each process for itself: a wrong but well-formed ETag must be refused. */
 async function provePath(port: ProbePort, options: SafetyOptions): Promise<void> {
   const key = verdictKey(options.place);

@@ -17,6 +17,11 @@ export class SharedFlight<T> {
     this.#start = start;
   }
 
+  /** The good result that is kept. */
+  get kept(): T | undefined {
+    return this.#kept?.value;
+  }
+
   async join(signal: AbortSignal | undefined): Promise<T> {
     signal?.throwIfAborted();
     if (this.#kept !== undefined) return this.#kept.value;

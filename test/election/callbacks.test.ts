@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
-import { aborted, booksBalance, contender, eventTypes, LIFE, pause, POLL, recordIn, terms, WATCH, when } from "./harness.ts";
+import type { Term } from "../../src/election/term.ts";
+import { aborted, booksBalance, contender, eventTypes, LIFE, managerOn, pause, POLL, recordIn, terms, WATCH, when } from "./harness.ts";
 
 const never = (): Promise<never> => new Promise(() => {});
 const throwing = (): never => {
@@ -18,6 +19,37 @@ afterEach(async () => {
   await new Promise((resolve) => setImmediate(resolve));
   process.off("unhandledRejection", note);
   if (unhandled.length > 0) throw new Error(`${unhandled.length} unhandled rejections`, { cause: unhandled[0] });
+});
+
+it("handlers may be an instance of the user's own class: its methods are called on it, its other fields are its own", async () => {
+  class Service {
+    readonly heard: string[] = [];
+    readonly interval = 5;
+    #secret = "kept";
+    onElected(term: Term): Promise<void> {
+      this.heard.push(`elected ${term.fencingToken} ${this.#secret}`);
+      return aborted(term.signal);
+    }
+    onDemoted(): void {
+      this.heard.push("demoted");
+    }
+    onLeaderChange({ leader }: { leader: { holder: string } | undefined }): void {
+      this.heard.push(`leader ${leader?.holder}`);
+    }
+  }
+  class Derived extends Service {
+    readonly more = true;
+  }
+  for (const service of [new Service(), new Derived()]) {
+    const world = testWorld({ seed: 1 });
+    const stop = new AbortController();
+    const done = managerOn(world.node("a")).run(service, { signal: stop.signal });
+    await world.advance(1_000);
+    stop.abort();
+    await world.until(done);
+    await world.advance(1);
+    expect(service.heard).toEqual(["leader undefined", "elected 1 kept", "leader a", "demoted", "leader undefined"]);
+  }
 });
 
 describe("what user code does changes nothing for the lease (rule H6)", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Manager } from "../../src/election/manager.ts";
 import { testWorld, type TestWorld } from "../../src/testing/sim/test-world.ts";
+import { tap } from "../lease/harness.ts";
 import { contender, KEY, LIFE, managerOn, POLL, TTL, WATCH, when } from "./harness.ts";
 
 /** What an observer has been told so far. */
@@ -54,6 +55,58 @@ describe("leader() and lastLeader", () => {
     expect((await world.until(manager.leader()))?.holder).toBe("a");
     await world.advance(2 * TTL);
     expect(await world.until(managerOn(world.node("fresh")).leader())).toBeUndefined();
+  });
+
+  it("the store's stamps count only by a verdict that another process left: one more GET, once, and only when they call a leader dead", async () => {
+    const world = testWorld({ seed: 1 });
+    const one = contender(world.node("a"));
+    await world.advance(1_000);
+    const fresh = world.node("fresh");
+    const manager = managerOn(fresh);
+    expect((await world.until(manager.leader()))?.holder).toBe("a");
+    expect(fresh.store.stats()).toMatchObject({ get: 1 });
+    one.node.crash();
+    await world.advance(2 * TTL);
+    // Watched for long enough, it is dead without a verdict, too: so this asks for one, but needs none.
+    expect(await world.until(manager.leader())).toBeUndefined();
+    const late = world.node("late");
+    expect(await world.until(managerOn(late).leader())).toBeUndefined();
+    expect(late.store.stats()).toEqual({ get: 2 });
+    expect(await world.until(managerOn(late).leader())).toBeUndefined();
+    expect(late.store.stats()).toMatchObject({ get: 3 });
+  });
+
+  it.each([
+    ["a store whose Last-Modified is hours behind", { storeTime: false, lastModifiedLagMs: 7_200_000 }],
+    ["a store whose clocks differ by more than a ttl", { storeTime: true, skewMs: 60_000 }],
+  ])("%s: a living leader is never nobody, for readers, observers and candidates alike", async (_, profile) => {
+    const world = testWorld({ seed: 1, profile });
+    contender(world.node("a"));
+    await world.advance(1_000);
+    const reader = managerOn(world.node("reader"));
+    const observed = watching(managerOn(world.node("observer")));
+    const candidate = contender(world.node("candidate"));
+    for (let i = 0; i < 40; i++) {
+      expect((await world.until(reader.leader()))?.holder).toBe("a");
+      await world.advance(POLL / 2);
+      expect(candidate.manager.lastLeader?.holder).toBe("a");
+    }
+    expect(observed.told).toEqual(["a"]);
+  });
+
+  it("without a verdict only watching counts", async () => {
+    const world = testWorld({ seed: 1 });
+    const one = contender(world.node("a"));
+    await world.advance(1_000);
+    one.node.crash();
+    await world.advance(2 * TTL);
+    const { store } = world.node("b");
+    const manager = managerOn(world.node("b"), { store: tap(store) });
+    expect((await world.until(manager.leader()))?.holder).toBe("a");
+    await world.advance(WATCH - 100);
+    expect((await world.until(manager.leader()))?.holder).toBe("a");
+    await world.advance(200);
+    expect(await world.until(manager.leader())).toBeUndefined();
   });
 
   it("says what hinders it", async () => {

@@ -186,6 +186,14 @@ describe("calls with bad input", () => {
     await expect(managerOn(world.node("a")).campaign(options as never)).rejects.toThrow(words);
   });
 
+  it.each([{ onElected: 5 }, { onElected: undefined }])("run: an instance whose handler is none: %o", async (fields) => {
+    class Service {
+      readonly timer = "mine";
+    }
+    const given = Object.assign(new Service(), fields);
+    await expect(managerOn(world.node("a")).run(given as never)).rejects.toThrow(/onElected (is 5|is missing)/);
+  });
+
   it("nothing was sent for any of it", () => {
     expect(store.stats()).toEqual({});
   });

@@ -16,6 +16,7 @@ import {
   TAKEOVER,
   CALLBACKS,
   STOP,
+  OBSERVE,
   OPTIONS,
   type TestedMutant,
 } from "./files.ts";
@@ -57,6 +58,7 @@ const SHARED: Readonly<Record<string, readonly string[]>> = {
   "C3-no-second": [TIMING, JUDGE],
   "C3-no-skew": [TIMING, JUDGE],
   "C3-unfit-times-used": [CONTEND, TAKEOVER],
+  "C3-unfit-times-told": [OBSERVE],
   "C3-stamps-of-two-versions": [SEEN],
   "C4-my-clock-and-its-date": [CONTEND, TAKEOVER],
 };

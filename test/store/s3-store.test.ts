@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { fullProbe } from "../../src/store/full-probe.ts";
 import { memoryStore } from "../../src/store/memory-store.ts";
 import { s3Store } from "../../src/store/s3.ts";
+import { fakeS3 } from "../../src/testing/index.ts";
 import { freshBucket } from "../support/minio-client.ts";
 import { sharedMinio, sharedServers } from "../support/servers.ts";
 import { useCredentials } from "./credentials.ts";
@@ -46,6 +47,39 @@ describe.each(sharedServers())("$name", (server) => {
     const next = s3Store({ bucket, endpoint: server.endpoint });
     await next.ensureSafe();
     expect(next.stats()).toMatchObject({ get: 1, put: 1 });
+  });
+});
+
+describe("knownVerdict", () => {
+  it("is what another process left, by one GET for the life of the store object; never a probe, never a write", async () => {
+    await using server = await fakeS3({ buckets: ["test"] });
+    const reader = s3Store({ bucket: "test", prefix: "p", endpoint: server.endpoint });
+    expect(await reader.knownVerdict?.()).toBeUndefined();
+    expect(reader.stats()).toMatchObject({ get: 1, put: 0 });
+    const writer = s3Store({ bucket: "test", prefix: "p", endpoint: server.endpoint });
+    await writer.ensureSafe();
+    const before = writer.stats();
+    expect(await writer.knownVerdict?.()).toMatchObject({ storeTime: true, skewMs: 1_000 });
+    expect(writer.stats()).toEqual(before);
+    // Nothing was found a moment ago: it is not asked for again so soon.
+    expect(await reader.knownVerdict?.()).toBeUndefined();
+    expect(reader.stats()).toMatchObject({ get: 1 });
+    const next = s3Store({ bucket: "test", prefix: "p", endpoint: server.endpoint });
+    for (let i = 0; i < 3; i++) expect(await next.knownVerdict?.()).toMatchObject({ storeTime: true, skewMs: 1_000 });
+    expect(next.stats()).toMatchObject({ get: 1, put: 0, list: 0 });
+    // It proves nothing for a write: the path of this process is still to be tried (rule W9).
+    await next.ensureSafe();
+    expect(next.stats()).toMatchObject({ get: 2, put: 1, refused: 1 });
+    await expect(next.knownVerdict?.({ signal: AbortSignal.abort("no") })).rejects.toBe("no");
+    const unprobed = s3Store({ bucket: "test", prefix: "p", endpoint: server.endpoint, probe: false });
+    expect(await unprobed.knownVerdict?.()).toBeUndefined();
+    expect(unprobed.stats()).toMatchObject({ get: 0 });
+  });
+
+  it("an outage is no verdict, and no error either", async () => {
+    await using server = await fakeS3({ buckets: ["test"] });
+    server.faults.add({ kind: "status", status: 503 });
+    expect(await s3Store({ bucket: "test", endpoint: server.endpoint }).knownVerdict?.()).toBeUndefined();
   });
 });
 

@@ -400,6 +400,17 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    id: "C3-unfit-times-told",
+    breaks: "C3, T4: who asks for the leader is told by the store's times although the probe found them unfit",
+    edits: [
+      {
+        file: "src/lease/holder-info.ts",
+        find: "verdict?.storeTime === true ? leftByStampsMs(seen, verdict.skewMs) : Infinity;",
+        put: "leftByStampsMs(seen, verdict?.skewMs ?? 1000);",
+      },
+    ],
+  },
+  {
     id: "C3-stamps-of-two-versions",
     breaks: "C3, T3: Last-Modified of the version before, with the ETag of this one",
     edits: [

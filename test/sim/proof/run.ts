@@ -97,8 +97,6 @@ async function keepLeaders(arena: Arena): Promise<void> {
 
 /** Everybody who takes part knows who leads, and calls himself healthy. */
 function checkAgreement(arena: Arena): void {
-  // Readers never probe, and take the store's stamps as they are: where those are wrong they call a living leader dead.
-  if ((arena.plan.profile.lastModifiedLagMs ?? 0) > 0) return;
   for (const { plan: node, programs } of arena.members) {
     for (const { key, manager, state } of programs) {
       if (manager === undefined || state !== "on") continue;
