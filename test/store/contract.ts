@@ -1,14 +1,32 @@
-/** What every `ObjectStore` answers, whichever it is. One suite, run over all of them. */
-import { describe, expect, it } from "vitest";
+/** What every `ObjectStore` answers, whichever it is. One suite, run over all of them, here and in the wide tier. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/errors.ts";
 import type { ObjectStore, ReadResult, WriteResult } from "../../src/store/object-store.ts";
 import { runProbe } from "../../src/store/probe.ts";
+import { faultProxy, type FaultProxy } from "../../src/testing/fault-proxy.ts";
+
+/** Where a store of S3's kind is, and how to reach its bucket on another way, or another bucket on the same. */
+export interface Reachable {
+  readonly endpoint: string;
+  /** A new client each time. */
+  open(way?: { readonly endpoint?: string; readonly bucket?: string; readonly secret?: string }): ObjectStore;
+}
 
 export interface ContractOptions {
   /** Statuses that the server gives to a replace of a missing key. AWS: 404; gofakes3 and others: 412. */
   readonly missingKey?: readonly (404 | 412)[] | undefined;
   /** How far Date and Last-Modified may lie apart right after a write, in milliseconds. */
   readonly timesWithinMs?: number | undefined;
+  /** How it wants its ETags in `If-Match`. Default: quoted. */
+  readonly quoting?: "quoted" | "unquoted" | undefined;
+  /** How the losers of a race may end. Default: refused, all of them. */
+  readonly losers?: readonly WriteResult["kind"][] | undefined;
+  /** Several clients of one store, or several ways to it: the races run through all of them. Default: `makeStore` alone. */
+  readonly doors?: (() => readonly ObjectStore[]) | undefined;
+  /** With it, every class of trouble is tried, through a proxy before the store. */
+  readonly behind?: (() => Reachable) | undefined;
+  /** False for a server that takes any signature. Default: true. */
+  readonly checksSignatures?: boolean | undefined;
 }
 
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -28,7 +46,8 @@ export function found(result: ReadResult): Extract<ReadResult, { kind: "found" }
 }
 
 export function storeContract(name: string, makeStore: () => ObjectStore, options: ContractOptions = {}): void {
-  const { missingKey = [404], timesWithinMs = 2_000 } = options;
+  const { missingKey = [404], timesWithinMs = 2_000, quoting = "quoted", losers = ["refused"], behind } = options;
+  const doors = options.doors ?? ((): readonly ObjectStore[] => [makeStore()]);
 
   describe(`store contract: ${name}`, () => {
     it("says absent of a key that was never written", async () => {
@@ -119,15 +138,37 @@ export function storeContract(name: string, makeStore: () => ObjectStore, option
       expect(await store.remove(key)).toBe("removed");
     });
 
-    it("lets one of sixteen writers win, in creates and in replaces", async () => {
+    it("lets one of sixteen writers win, in creates and in replaces, whichever door they come through", async () => {
+      const ways = doors();
+      for (const way of ways) await way.ensureSafe();
       const store = makeStore();
-      for (let round = 0; round < 5; round++) {
+      const race = async (write: (way: ObjectStore, body: Uint8Array) => Promise<WriteResult>): Promise<void> => {
+        const results = await Promise.all(
+          Array.from({ length: 16 }, (_, i) => write(ways[i % ways.length] ?? store, bytes(`${Math.random()} ${i}`))),
+        );
+        expect(results.filter((r) => r.kind === "applied")).toHaveLength(1);
+        expect([...losers, "applied"]).toEqual(expect.arrayContaining(results.map((r) => r.kind)));
+      };
+      for (let round = 0; round < 10; round++) {
         const key = fresh("race");
-        const creates = await Promise.all(Array.from({ length: 16 }, (_, i) => store.create(key, bytes(`c${i}`))));
-        expect(creates.filter((r) => r.kind === "applied")).toHaveLength(1);
+        await race((way, body) => way.create(key, body));
         const { etag } = found(await store.get(key));
-        const replaces = await Promise.all(Array.from({ length: 16 }, (_, i) => store.replace(key, etag, bytes(`r${i}`))));
-        expect(replaces.filter((r) => r.kind === "applied")).toHaveLength(1);
+        await race((way, body) => way.replace(key, etag, body));
+      }
+    });
+
+    it("shows a write at once to whoever reads through another door", async () => {
+      const ways = doors();
+      for (const way of ways) await way.ensureSafe();
+      const key = fresh("doors");
+      let { etag } = applied(await makeStore().create(key, bytes("0")));
+      for (let n = 1; n <= 20; n++) {
+        const writer = ways[n % ways.length] ?? makeStore();
+        const reader = ways[(n + 1) % ways.length] ?? makeStore();
+        const before = etag;
+        etag = applied(await writer.replace(key, before, bytes(`${n}`))).etag;
+        expect(text(found(await reader.get(key, { ifNoneMatch: before })).body)).toBe(`${n}`);
+        expect(await reader.replace(key, before, bytes("late"))).toMatchObject({ kind: "refused", status: 412 });
       }
     });
 
@@ -150,7 +191,7 @@ export function storeContract(name: string, makeStore: () => ObjectStore, option
       const verdict = await store.ensureSafe();
       expect(verdict.remarks.filter((r) => r.includes("unsafe"))).toEqual([]);
       const findings = await runProbe(store, { place: { endpoint: "contract", bucket: name, prefix: "" } });
-      expect(findings).toMatchObject({ quoting: "quoted", storeTime: true });
+      expect(findings).toMatchObject({ quoting, storeTime: true });
     });
 
     it("counts its requests", async () => {
@@ -165,5 +206,107 @@ export function storeContract(name: string, makeStore: () => ObjectStore, option
       const delta = Object.fromEntries(Object.entries(store.stats()).map(([n, v]) => [n, v - (before[n] ?? 0)]));
       expect(delta).toMatchObject({ put: 2, get: 1, getNotModified: 1, applied: 1, refused: 1, list: 1, delete: 1 });
     });
+
+    if (behind !== undefined) describe("in trouble", () => troubleContract(behind, options));
+  });
+}
+
+/** Every class of trouble, and what was written all the same. */
+function troubleContract(behind: () => Reachable, options: ContractOptions): void {
+  let proxy: FaultProxy;
+  let store: ObjectStore;
+  beforeAll(async () => {
+    proxy = await faultProxy({ target: behind().endpoint });
+    store = behind().open({ endpoint: proxy.endpoint });
+    await store.ensureSafe();
+  });
+  afterAll(() => proxy.close());
+
+  /** One write that meets this fault. */
+  async function struck(fault: Parameters<FaultProxy["faults"]["add"]>[0], write: () => Promise<WriteResult>): Promise<WriteResult> {
+    const rule = proxy.faults.add({ ...fault, method: "PUT" });
+    const result = await write();
+    rule.remove();
+    expect(rule.hits).toBe(1);
+    return result;
+  }
+
+  it.each([
+    ["that never arrived", { kind: "lose-request" }, "unknown", false],
+    ["whose reply was lost", { kind: "lose-reply" }, "unknown", true],
+    ["answered 500 though it was carried out", { kind: "status", status: 500, executed: true }, "unknown", true],
+    ["answered 502 by a proxy", { kind: "status", status: 502 }, "unknown", false],
+    ["told to slow down", { kind: "status", status: 503, code: "SlowDown" }, "busy", false],
+    ["answered 429 though it was carried out", { kind: "status", status: 429, code: "Whatever", executed: true }, "busy", true],
+    ["met by a conflict", { kind: "status", status: 409, code: "ConditionalRequestConflict" }, "busy", false],
+    ["denied", { kind: "status", status: 403, code: "AccessDenied" }, "denied", false],
+    ["not implemented", { kind: "status", status: 501, code: "NotImplemented" }, "denied", false],
+  ] as const)("a write %s: %j is %s; stands: %s", async (_, fault, kind, stands) => {
+    const key = fresh("trouble");
+    const [one, two] = [bytes("one"), bytes("two")];
+    expect(await struck(fault, () => store.create(key, one))).toMatchObject({ kind });
+    const seen = await store.get(key);
+    expect(seen.kind === "found" ? text(seen.body) : seen.kind).toBe(stands ? "one" : "absent");
+    // Its owner sends the same again, and learns by the body whose it is (rule W3).
+    expect(await store.create(key, one)).toMatchObject({ kind: stands ? "refused" : "applied" });
+    const { etag } = found(await store.get(key));
+    expect(await struck(fault, () => store.replace(key, etag, two))).toMatchObject({ kind });
+    expect(await store.replace(key, etag, two)).toMatchObject({ kind: stands ? "refused" : "applied" });
+    expect(text(found(await store.get(key)).body)).toBe("two");
+  });
+
+  it("a write that is not answered in time is unknown, and a read unavailable", async () => {
+    const key = fresh("late");
+    const rule = proxy.faults.add({ kind: "black-hole", key: /late/, executed: true });
+    expect(await store.create(key, bytes("x"), { timeoutMs: 500 })).toMatchObject({ kind: "unknown" });
+    expect(await store.get(key, { timeoutMs: 300 })).toMatchObject({ kind: "unavailable" });
+    rule.remove();
+    expect(text(found(await store.get(key)).body)).toBe("x");
+  });
+
+  it("half a body is no body: read again, and unavailable where it does not get better", async () => {
+    const key = fresh("half");
+    applied(await store.create(key, bytes("a whole body")));
+    const once = proxy.faults.add({ kind: "half-body", method: "GET", times: 1 });
+    expect(text(found(await store.get(key)).body)).toBe("a whole body");
+    expect(once.hits).toBe(1);
+    const always = proxy.faults.add({ kind: "half-body", method: "GET" });
+    expect(await store.get(key)).toMatchObject({ kind: "unavailable" });
+    always.remove();
+  });
+
+  it("where nobody listens, a read is unavailable and a write certainly not applied", async () => {
+    const gone = await faultProxy({ target: behind().endpoint });
+    await gone.close();
+    const nowhere = behind().open({ endpoint: gone.endpoint });
+    expect(await nowhere.get(fresh("nobody"))).toMatchObject({ kind: "unavailable" });
+    expect(await nowhere.create(fresh("nobody"), bytes("x"))).toMatchObject({ kind: "busy", certain: true });
+  });
+
+  it("a bucket that is not there is an access error, never an absent object", async () => {
+    const nowhere = behind().open({ bucket: "s3-consensus-no-such-bucket" });
+    const denied = { kind: "denied", error: { code: "STORE_ACCESS" } };
+    expect(await nowhere.get(fresh("bucket"))).toMatchObject(denied);
+    expect(await nowhere.create(fresh("bucket"), bytes("x"))).toMatchObject(denied);
+    expect(await nowhere.replace(fresh("bucket"), '"0123456789abcdef0123456789abcdef"', bytes("x"))).toMatchObject(denied);
+  });
+
+  // A server that takes any signature has nothing to deny.
+  if (options.checksSignatures !== false)
+    it("a wrong secret is an access error that says what to look at", async () => {
+      const stranger = behind().open({ secret: "wrong" });
+      const denied = { kind: "denied", error: { code: "STORE_ACCESS", hint: expect.any(String) as string } };
+      expect(await stranger.get(fresh("secret"))).toMatchObject(denied);
+      expect(await stranger.create(fresh("secret"), bytes("x"))).toMatchObject(denied);
+    });
+
+  it.each([
+    ["if-match", "path-proof"],
+    ["if-none-match", "create-existing"],
+  ])("a proxy that takes %s away is found out: by the signature where that is checked, else at step %s", async (header, step) => {
+    await using careless = await faultProxy({ target: behind().endpoint });
+    careless.faults.add({ kind: "strip-header", header });
+    const found = options.checksSignatures === false ? { code: "STORE_UNSAFE", step } : { code: "STORE_ACCESS" };
+    await expect(behind().open({ endpoint: careless.endpoint }).ensureSafe()).rejects.toMatchObject(found);
   });
 }
