@@ -1,0 +1,93 @@
+/** Results go to standard output, everything else to standard error. Colour only where a terminal shows it and nobody forbids it. */
+import { stripVTControlCharacters, styleText } from "node:util";
+
+export type Style = Parameters<typeof styleText>[0];
+
+/** As much of a stream as is used; `process.stdout` fits. */
+export interface Sink {
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
+  hasColors?(): boolean;
+  write(text: string): unknown;
+}
+
+export class Output {
+  readonly sink: Sink;
+  /** Results are JSON (`--json`). */
+  readonly json: boolean;
+  readonly #colours: boolean;
+
+  constructor(sink: Sink, json: boolean) {
+    this.sink = sink;
+    this.json = json;
+    // The stream's own answer: it honours NO_COLOR, FORCE_COLOR and TERM.
+    this.#colours = sink.isTTY === true && sink.hasColors?.() === true;
+  }
+
+  get isTerminal(): boolean {
+    return this.sink.isTTY === true;
+  }
+
+  get columns(): number {
+    return Math.max(40, this.sink.columns ?? 80);
+  }
+
+  style(style: Style, text: string): string {
+    return this.#colours ? styleText(style, text, { validateStream: false }) : text;
+  }
+
+  line(text = ""): void {
+    this.sink.write(`${text}\n`);
+  }
+
+  /** One JSON value, in one line. */
+  value(value: unknown): void {
+    this.sink.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** Rows in columns as wide as their widest cell; the last one runs free. Cells are measured without their colours. */
+  table(head: readonly string[], rows: readonly (readonly string[])[]): void {
+    const widths = head.map((name, i) => Math.max(width(name), ...rows.map((row) => width(row[i] ?? ""))));
+    const line = (cells: readonly string[]): string =>
+      cells
+        .map((cell, i) => (i === head.length - 1 ? cell : pad(cell, widths[i] ?? 0)))
+        .join("  ")
+        .trimEnd();
+    this.line(this.style("dim", line(head)));
+    for (const row of rows) this.line(line(row));
+  }
+}
+
+/** Names come from other people's records: nothing in them may move the cursor or change colours. */
+export function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- finding them is the purpose.
+  return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+}
+
+/** In terminal cells, as far as plain counting of characters tells. */
+export function width(text: string): number {
+  return Array.from(stripVTControlCharacters(text)).length;
+}
+
+export function pad(text: string, cells: number): string {
+  return text + " ".repeat(Math.max(0, cells - width(text)));
+}
+
+/** At most so many cells, the rest told by an ellipsis. */
+export function cut(text: string, cells: number): string {
+  const letters = Array.from(text);
+  return letters.length <= cells ? text : `${letters.slice(0, Math.max(0, cells - 1)).join("")}…`;
+}
+
+/** A duration for people: 350 ms, 4.2 s, 5 m 12 s, 3 h 20 m, 2 d 4 h. */
+export function durationText(ms: number): string {
+  const abs = Math.max(0, Math.round(ms));
+  if (abs < 1000) return `${abs} ms`;
+  const s = abs / 1000;
+  if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.floor(s)} s`;
+  const whole = Math.floor(s);
+  if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} m`;
+  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
+}

@@ -1,0 +1,50 @@
+/** Ctrl-C and its like: once is an orderly end, twice is an end at once; a command that runs a program hands them on to it. */
+import process from "node:process";
+import { signalStatus } from "./exit-codes.ts";
+
+/** What a program of ours may be told by signal. The terminal's stop and the size of its window reach the child from the terminal itself. */
+export const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+export type Forwarded = (typeof FORWARDED)[number];
+
+const ENDING: readonly Forwarded[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+
+export class Interruption extends Error {
+  readonly signal: Forwarded;
+
+  constructor(signal: Forwarded) {
+    super(`${signal} received`);
+    this.signal = signal;
+  }
+}
+
+export class Signals {
+  readonly #stop = new AbortController();
+  #diverted: ((signal: Forwarded) => void) | undefined;
+
+  constructor() {
+    for (const name of ENDING) process.on(name, () => this.#take(name));
+  }
+
+  /** Aborts at the first signal that nobody diverted, with an `Interruption`. */
+  get stop(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** From here on they go to `handler` alone, until the returned undo is called. */
+  divert(handler: (signal: Forwarded) => void): () => void {
+    const rest = FORWARDED.filter((name) => !ENDING.includes(name));
+    const take = rest.map((name) => [name, () => this.#take(name)] as const);
+    for (const [name, fn] of take) process.on(name, fn);
+    this.#diverted = handler;
+    return () => {
+      this.#diverted = undefined;
+      for (const [name, fn] of take) process.off(name, fn);
+    };
+  }
+
+  #take(name: Forwarded): void {
+    if (this.#diverted !== undefined) return this.#diverted(name);
+    if (this.#stop.signal.aborted) process.exit(signalStatus(name));
+    this.#stop.abort(new Interruption(name));
+  }
+}
