@@ -2,6 +2,7 @@ import { remainingMs, readClocks, addMs } from "../clock/deadline.ts";
 import { sleep } from "../clock/wait.ts";
 import { ConsensusError, RecordError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
+import type { Json } from "../record/record.ts";
 import type { ReadResult, StoreVerdict } from "../store/object-store.ts";
 import { judge, type Judgement } from "./judge.ts";
 import type { LeaseObject } from "./lease-object.ts";
@@ -11,17 +12,22 @@ import { Tenancy, type TenancyHooks } from "./tenancy.ts";
 import { type LogicalWrite, settle } from "./settle.ts";
 import { carryOut, type WriteContext } from "./write.ts";
 
-export interface ContendOptions {
+export interface TakeOptions {
   readonly signal: AbortSignal;
   /** When to give up, on the monotonic clock. Default: never. */
   readonly untilMs?: number | undefined;
-  /** Looks, but takes nothing before this time on the monotonic clock: a cooldown. */
-  readonly notBeforeMs?: number | undefined;
   readonly hooks: TenancyHooks;
-  /** Hears of every look that told something about the key. */
-  onLook(view: KeyView, verdict: StoreVerdict | undefined): void;
+  /** What the record is to keep for its face from this acquisition on. Default: what stands there. */
+  readonly payload?: Json | undefined;
   /** Hears of what hinders: an outage, or a record that may not be touched. Returning keeps waiting, throwing ends it. */
   onTrouble(error: StoreUnavailableError | RecordError): void;
+}
+
+export interface ContendOptions extends TakeOptions {
+  /** Looks, but takes nothing before this time on the monotonic clock: a cooldown. */
+  readonly notBeforeMs?: number | undefined;
+  /** Hears of every look that told something about the key. */
+  onLook(view: KeyView, verdict: StoreVerdict | undefined): void;
 }
 
 /**
@@ -85,7 +91,7 @@ function refusedSince(lease: LeaseObject, atMs: number): boolean {
   return refused !== undefined && refused.etag === current?.etag && refused.atMs >= atMs && lease.nowMs() > atMs;
 }
 
-function leftOf(options: ContendOptions, lease: LeaseObject): number {
+function leftOf(options: TakeOptions, lease: LeaseObject): number {
   return (options.untilMs ?? Infinity) - lease.nowMs();
 }
 
@@ -120,8 +126,14 @@ function decide(lease: LeaseObject, verdict: StoreVerdict | undefined, notBefore
   return judgement;
 }
 
-/** @returns what hindered the look, if something that waiting may mend did. */
-async function look(lease: LeaseObject, options: ContendOptions): Promise<StoreUnavailableError | RecordError | undefined> {
+/**
+ * One look at the key, conditional once an ETag is known.
+ * @returns what hindered it, if something that waiting may mend did. @throws StoreAccessError, StoreUnsafeError, the reason of `signal`.
+ */
+export async function look(
+  lease: LeaseObject,
+  options: { readonly signal: AbortSignal },
+): Promise<StoreUnavailableError | RecordError | undefined> {
   const { store, key, timing } = lease.settings;
   const { view } = lease;
   const read: ReadResult = await store.get(key, {
@@ -158,16 +170,16 @@ async function ensureSafe(lease: LeaseObject, options: ContendOptions): Promise<
   }
 }
 
-/** One acquisition attempt. It is carried to its end even when `signal` aborts meanwhile, and then cleaned up after. */
-async function take(
+/** One acquisition attempt, over the version that was judged. It is carried to its end even when `signal` aborts meanwhile, and then cleaned up after. */
+export async function take(
   lease: LeaseObject,
-  options: ContendOptions,
+  options: TakeOptions,
   by: "released" | "orphan" | "observation" | "store-time",
 ): Promise<Tenancy | undefined> {
   const { view } = lease;
   const { store, key, timing } = lease.settings;
   const base: Sighting | undefined = view.current;
-  const record = lease.acquisition(base?.record);
+  const record = lease.acquisition(base?.record, options.payload ?? base?.record.payload);
   const context: WriteContext = {
     store,
     key,

@@ -17,6 +17,8 @@ export interface LeaseSettings {
   readonly pollMs: number;
   readonly takeover: Takeover;
   readonly metadata?: Json | undefined;
+  /** Renews what it holds every third of the ttl. Default true; without it a tenancy ends at its first deadline. */
+  readonly renews?: boolean | undefined;
 }
 
 /**
@@ -51,8 +53,11 @@ export class LeaseObject {
     };
   }
 
-  /** The record of an acquisition over `base`: the token grows by one, whoever held it before (rule R2). */
-  acquisition(base: LeaseRecord | undefined): LeaseRecord {
+  /**
+   * The record of an acquisition over `base`: the token grows by one, whoever held it before (rule R2). What the record keeps for its face stays,
+   * or becomes `payload`.
+   */
+  acquisition(base: LeaseRecord | undefined, payload: Json | undefined = base?.payload): LeaseRecord {
     const { node, timing, metadata } = this.settings;
     const nonce = freshId(this.settings.store.random);
     return {
@@ -67,17 +72,18 @@ export class LeaseObject {
       marginMs: timing.marginMs,
       ...this.#times(),
       metadata,
+      payload,
       extra: base?.extra ?? {},
     };
   }
 
-  renewal(of: LeaseRecord): LeaseRecord {
+  renewal(of: LeaseRecord, payload: Json | undefined = of.payload): LeaseRecord {
     const { acquiredAt } = of;
-    return { ...this.#next(of), ...this.#times(), acquiredAt, flag: undefined };
+    return { ...this.#next(of), ...this.#times(), payload, acquiredAt, flag: undefined };
   }
 
-  release(of: LeaseRecord, fields: ReleaseFields): LeaseRecord {
-    return { ...this.#next(of), state: "released", endedBy: "self", flag: undefined, ...fields };
+  release(of: LeaseRecord, fields: ReleaseFields, payload: Json | undefined = of.payload): LeaseRecord {
+    return { ...this.#next(of), state: "released", endedBy: "self", payload, flag: undefined, ...fields };
   }
 
   #next(of: LeaseRecord): LeaseRecord {

@@ -3,7 +3,7 @@ import { addMs, clockGapMs, type Instant, readClocks, remainingMs } from "../clo
 import { backoffMs, sleep } from "../clock/wait.ts";
 import { type AnyConsensusError, type EndReason, LeaseEndedError, LeaseLostError, type LossReason } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
-import type { Flag, LeaseRecord } from "../record/record.ts";
+import type { Flag, Json, LeaseRecord } from "../record/record.ts";
 import type { LeaseObject, ReleaseFields } from "./lease-object.ts";
 import { type LeaseSignal, leaseSignal } from "./lease-signal.ts";
 import { settle } from "./settle.ts";
@@ -40,6 +40,8 @@ export class Tenancy {
   readonly ended: Promise<LeaseLostError | LeaseEndedError>;
   /** The renewal that is failing now, if one is. */
   trouble: AnyConsensusError | undefined;
+  /** What the record keeps for its face: the next renewal, or the release, writes it. */
+  payload: Json | undefined;
 
   readonly #lease: LeaseObject;
   readonly #hooks: TenancyHooks;
@@ -62,11 +64,13 @@ export class Tenancy {
     this.#confirmed = confirmed;
     this.#acquiredAt = confirmed.firstSentAt;
     this.key = lease.settings.key;
+    this.payload = confirmed.record.payload;
     this.fencingToken = confirmed.record.fencingToken;
     this.signal = leaseSignal(this.#controller, () => this.isHeld());
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
     this.#deadline = this.#deadlineOf(confirmed);
     this.#armTimer();
+    if (lease.settings.renews === false) return;
     // What it throws is no answer of the store (a record that kept fields leave no room in, say): the lease runs out at its deadline.
     this.#renewLoop().catch((e: unknown) => this.#noteTrouble(e as AnyConsensusError));
   }
@@ -164,7 +168,7 @@ export class Tenancy {
       if (!this.isHeld()) return;
       // However many writes fail, the one that proves the record to be mine stays among those that are remembered (rule H4).
       this.#lease.written.add(this.#confirmed.record.holderNonce, this.#confirmed.firstSentAt);
-      const write = { record: this.#lease.renewal(this.#confirmed.record), base: this.#confirmed };
+      const write = { record: this.#lease.renewal(this.#confirmed.record, this.payload), base: this.#confirmed };
       const end = await carryOut(this.#context(), write, {
         until: this.#deadline,
         forMs: lifetimeMs(timing),
@@ -228,7 +232,7 @@ export class Tenancy {
     const until = addMs(readClocks(store.clock), 2 * timing.requestTimeoutMs);
     let base: { readonly etag: string; readonly record: LeaseRecord } = this.#confirmed;
     for (let round = 0; round < 3; round++) {
-      const record = this.#lease.release(base.record, fields);
+      const record = this.#lease.release(base.record, fields, this.payload);
       const end = await carryOut(
         this.#context(),
         { record, base },

@@ -14,7 +14,11 @@ import {
 import { type Flag, type Json, type LeaseRecord, RECORD_FORMAT } from "./record.ts";
 
 /** The largest record that is read or written, in bytes. */
-export const MAX_RECORD_BYTES: number = 8 * 1024;
+export const MAX_RECORD_BYTES: number = 64 * 1024;
+/** The largest record without its payload, in bytes. */
+export const MAX_LEAN_RECORD_BYTES: number = 8 * 1024;
+/** The largest payload, in bytes of JSON: it fits beside whatever else a record may have. */
+export const MAX_PAYLOAD_BYTES: number = MAX_RECORD_BYTES - MAX_LEAN_RECORD_BYTES;
 /** The largest metadata, in bytes of JSON. */
 export const MAX_METADATA_BYTES: number = 2 * 1024;
 /** The longest node name, in bytes of UTF-8. */
@@ -35,6 +39,7 @@ const KNOWN = new Set([
   "renewedAt",
   "expiresAt",
   "metadata",
+  "payload",
   "endedBy",
   "lockDelayMs",
   "holdForMs",
@@ -50,18 +55,28 @@ const KNOWN = new Set([
 export function encodeRecord(key: string, record: LeaseRecord): Uint8Array {
   const { extra, ...own } = record;
   const bytes = new TextEncoder().encode(JSON.stringify({ ...extra, format: RECORD_FORMAT, ...own }));
-  if (bytes.length > MAX_RECORD_BYTES)
-    throw recordFault(
-      key,
-      "damaged",
-      `would take ${bytes.length} bytes with the fields that it already has, and ${MAX_RECORD_BYTES} is the limit`,
-    );
+  const fault = sizeFault(bytes.length, record.payload);
+  if (fault !== undefined) throw recordFault(key, "damaged", `would take ${fault}`);
   return bytes;
+}
+
+/** A record has little room of its own; what is more belongs to its payload. */
+function sizeFault(bytes: number, payload: Json | undefined): string | undefined {
+  if (bytes <= MAX_LEAN_RECORD_BYTES) return undefined;
+  const payloadBytes = payload === undefined ? 0 : new TextEncoder().encode(JSON.stringify(payload)).length;
+  if (payloadBytes > MAX_PAYLOAD_BYTES) return `${payloadBytes} bytes of payload; at most ${MAX_PAYLOAD_BYTES} are possible`;
+  const leanBytes = bytes - payloadBytes;
+  return leanBytes > MAX_LEAN_RECORD_BYTES
+    ? `${leanBytes} bytes without its payload; a record has at most ${MAX_LEAN_RECORD_BYTES}`
+    : undefined;
 }
 
 /** @throws RecordError that names what is wrong; the object is then never overwritten. */
 export function decodeRecord(key: string, body: Uint8Array): LeaseRecord {
-  return decodeFields(key, body, { formatField: "format", newest: RECORD_FORMAT, maxBytes: MAX_RECORD_BYTES }, readFields);
+  const record = decodeFields(key, body, { formatField: "format", newest: RECORD_FORMAT, maxBytes: MAX_RECORD_BYTES }, readFields);
+  const fault = sizeFault(body.length, record.payload);
+  if (fault !== undefined) throw recordFault(key, "foreign", `has ${fault}`);
+  return record;
 }
 
 function readFields(o: Fields): LeaseRecord {
@@ -83,6 +98,7 @@ function readFields(o: Fields): LeaseRecord {
     renewedAt: instant(o, "renewedAt"),
     expiresAt: instant(o, "expiresAt"),
     ...optional(o, "metadata", () => o["metadata"] as Json),
+    ...optional(o, "payload", () => o["payload"] as Json),
     ...optional(o, "endedBy", () => oneOf(o, "endedBy", ["self", "other"])),
     ...optional(o, "lockDelayMs", () => duration(o, "lockDelayMs", 0)),
     ...optional(o, "holdForMs", () => duration(o, "holdForMs", 0)),

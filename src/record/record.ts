@@ -39,6 +39,11 @@ export interface LeaseRecord {
   readonly renewedAt: string;
   readonly expiresAt: string;
   readonly metadata?: Json | undefined;
+  /**
+   * What the face of this lease keeps in its record, held or not: opaque here. It stays through renewals, releases and takeovers, until a holder
+   * writes another.
+   */
+  readonly payload?: Json | undefined;
   /** With `released`: whether the tenancy was ended by its holder or by another (rule C6). */
   readonly endedBy?: "self" | "other" | undefined;
   /** How long it stays closed after a tenancy that its holder did not end itself (rule C6). */

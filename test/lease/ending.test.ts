@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LeaseEndedError } from "../../src/errors.ts";
-import { encodeRecord, MAX_RECORD_BYTES } from "../../src/record/codec.ts";
+import { encodeRecord, MAX_LEAN_RECORD_BYTES } from "../../src/record/codec.ts";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
 import { acquired, leaseOn, LIFE, noAnswer, operatorWrites, recordIn, tap } from "./harness.ts";
 import { at, deadline, endOf, expectNear, holding } from "./holding.ts";
@@ -97,7 +97,7 @@ describe("release (rule H7)", () => {
   it("never rejects, even when the record has no room for it", async () => {
     const world = testWorld({ seed: 1 });
     const probe = someRecord({ extra: { x: "" }, state: "released", nonce: "0".repeat(32), instance: "0".repeat(32) });
-    const room = MAX_RECORD_BYTES - encodeRecord(KEY, probe).length;
+    const room = MAX_LEAN_RECORD_BYTES - encodeRecord(KEY, probe).length;
     world.overwrite(KEY, encodeRecord(KEY, { ...probe, extra: { x: "x".repeat(room - 40) } }));
     const { tenancy } = await acquired(world, leaseOn(tap(world.node("a").store)));
     const fields = { reservedFor: "n".repeat(250), reserveMs: 1_000 };
@@ -114,6 +114,40 @@ describe("release (rule H7)", () => {
     expect(recordIn(world).extra).toEqual({ later: { a: [1] } });
     await world.until(tenancy.release());
     expect(recordIn(world)).toMatchObject({ state: "released", extra: { later: { a: [1] } } });
+  });
+});
+
+describe("what the record keeps for its face", () => {
+  it("is written by the acquisition, the next renewal and the release, and stays where nobody writes another", async () => {
+    const world = testWorld({ seed: 1 });
+    const { tenancy } = await acquired(world, leaseOn(tap(world.node("a").store)), { payload: { step: 1 } });
+    expect(recordIn(world).payload).toEqual({ step: 1 });
+    tenancy.payload = { step: 2 };
+    expect(recordIn(world).payload).toEqual({ step: 1 });
+    await world.advance(6_000);
+    expect(recordIn(world)).toMatchObject({ state: "held", payload: { step: 2 } });
+    tenancy.payload = { step: 3 };
+    await world.until(tenancy.release());
+    expect(recordIn(world)).toMatchObject({ state: "released", payload: { step: 3 } });
+    const next = await acquired(world, leaseOn(tap(world.node("b").store)));
+    expect(recordIn(world)).toMatchObject({ state: "held", holder: "a", fencingToken: 2, payload: { step: 3 } });
+    await world.until(next.tenancy.release());
+    expect(recordIn(world).payload).toEqual({ step: 3 });
+  });
+});
+
+describe("a lease that does not renew itself", () => {
+  it("ends at its first deadline, by one write and one timer", async () => {
+    const world = testWorld({ seed: 1 });
+    const store = tap(world.node("a").store);
+    const { tenancy } = await acquired(world, leaseOn(store, { renews: false }));
+    store.sent();
+    await world.advance(LIFE - 100);
+    expect(tenancy.isHeld()).toBe(true);
+    await world.advance(200);
+    expect(tenancy.signal.reason).toMatchObject({ code: "LEASE_LOST", reason: "expired" });
+    expect(store.sent()).toEqual([]);
+    expect(world.node("a").timers).toBe(0);
   });
 });
 

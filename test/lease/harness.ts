@@ -126,8 +126,12 @@ export function contending(lease: LeaseObject, over: Partial<ContendOptions> = {
 }
 
 /** Acquired, at once or after whatever wait it takes. */
-export async function acquired(world: TestWorld, lease: LeaseObject): Promise<Attempt & { readonly tenancy: Tenancy }> {
-  const attempt = contending(lease);
+export async function acquired(
+  world: TestWorld,
+  lease: LeaseObject,
+  over: Partial<ContendOptions> = {},
+): Promise<Attempt & { readonly tenancy: Tenancy }> {
+  const attempt = contending(lease, over);
   const tenancy = await world.until(attempt.done, 120_000);
   if (tenancy === undefined) throw new Error("it was not acquired");
   return Object.assign(attempt, { tenancy });

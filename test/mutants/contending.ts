@@ -26,7 +26,7 @@ export const CONTENDING: readonly TestedMutant[] = [
     edits: [
       edit(
         "lease/contend.ts",
-        "const record = lease.acquisition(base?.record);",
+        "const record = lease.acquisition(base?.record, options.payload ?? base?.record.payload);",
         'const record = by === "orphan" && base !== undefined ? lease.renewal(base.record) : lease.acquisition(base?.record);',
       ),
     ],

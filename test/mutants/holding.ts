@@ -127,8 +127,8 @@ export const HOLDING: readonly TestedMutant[] = [
     edits: [
       edit(
         "lease/tenancy.ts",
-        "const write = { record: this.#lease.renewal(this.#confirmed.record), base: this.#confirmed };",
-        "await store.get(this.key);\n      const write = { record: this.#lease.renewal(this.#confirmed.record), base: this.#confirmed };",
+        "const write = { record: this.#lease.renewal(this.#confirmed.record, this.payload), base: this.#confirmed };",
+        "await store.get(this.key);\n      const write = { record: this.#lease.renewal(this.#confirmed.record, this.payload), base: this.#confirmed };",
       ),
     ],
     tests: [TENANCY],
@@ -248,5 +248,11 @@ export const HOLDING: readonly TestedMutant[] = [
     breaks: "H10, W7: one stale read is a regression",
     edits: [edit("lease/observations.ts", "|| nowMs - c.sinceMs < forMs) return undefined;", "|| forMs < 0) return undefined;")],
     tests: [SEEN],
+  },
+  {
+    id: "M-payload-of-the-acquisition-stays",
+    breaks: "M: a renewal or a release writes what the acquisition kept for its face, and not what it keeps by now",
+    edits: [edit("lease/lease-object.ts", 'state: "released", endedBy: "self", payload,', 'state: "released", endedBy: "self",')],
+    tests: [ENDING],
   },
 ];

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { RecordError } from "../../src/errors.ts";
-import { decodeRecord, encodeRecord, MAX_RECORD_BYTES } from "../../src/record/codec.ts";
+import { decodeRecord, encodeRecord, MAX_LEAN_RECORD_BYTES, MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES } from "../../src/record/codec.ts";
 import { MAX_RECORD_MS } from "../../src/record/fields.ts";
 import { compareRecords, type LeaseRecord } from "../../src/record/record.ts";
 import { jsonBody, KEY, someBody, someRecord } from "../lease/records.ts";
@@ -40,6 +40,7 @@ const anyRecord: fc.Arbitrary<LeaseRecord> = fc
       extra,
     }),
     optional("metadata", json),
+    optional("payload", json),
     optional("endedBy", fc.constantFrom("self", "other")),
     optional("lockDelayMs", durationMs),
     optional("holdForMs", durationMs),
@@ -48,7 +49,7 @@ const anyRecord: fc.Arbitrary<LeaseRecord> = fc
     optional("flag", fc.constantFrom<object>({ kind: "asked" }, { kind: "step-down", to: "b" }, { kind: "revoke", by: "op" })),
   )
   .map(([own, ...more]) => Object.assign({}, own, ...more) as LeaseRecord)
-  .filter((record) => JSON.stringify(record).length < MAX_RECORD_BYTES / 4);
+  .filter((record) => JSON.stringify(record).length < MAX_LEAN_RECORD_BYTES / 4);
 
 function errorOf(body: Uint8Array): RecordError {
   try {
@@ -152,7 +153,9 @@ describe("codec", () => {
     ["a reservation for nobody", raw({ reservedFor: 1 }), "damaged", "reservedFor"],
     ["a reservation without end", raw({ reserveMs: 1e15 }), "damaged", "reserveMs"],
     ["an unknown end", raw({ endedBy: "fate" }), "damaged", '"fate"'],
-    ["too large", jsonBody({ format: 1, x: "x".repeat(MAX_RECORD_BYTES) }), "foreign", "at most 8192"],
+    ["too large", jsonBody({ format: 1, x: "x".repeat(MAX_RECORD_BYTES) }), "foreign", "at most 65536"],
+    ["large without a payload", raw({ metadata: "x".repeat(MAX_LEAN_RECORD_BYTES) }), "foreign", "at most 8192"],
+    ["a payload beyond its limit", raw({ payload: "x".repeat(MAX_PAYLOAD_BYTES) }), "foreign", "at most 57344"],
   ])("refuses %s by name, and says that it is left as it is", (_, body, kind, words) => {
     const error = errorOf(body);
     expect(error.kind).toBe(kind);
@@ -167,11 +170,17 @@ describe("codec", () => {
   });
 
   it("takes a record of exactly the limit and refuses to make one beyond it", () => {
-    const room = MAX_RECORD_BYTES - encodeRecord(KEY, someRecord({ nonce: "n", extra: { x: "" } })).length;
+    const room = MAX_LEAN_RECORD_BYTES - encodeRecord(KEY, someRecord({ nonce: "n", extra: { x: "" } })).length;
     const full = encodeRecord(KEY, someRecord({ nonce: "n", extra: { x: "x".repeat(room) } }));
-    expect(full.length).toBe(MAX_RECORD_BYTES);
+    expect(full.length).toBe(MAX_LEAN_RECORD_BYTES);
     expect(decodeRecord(KEY, full).nonce).toBe("n");
     expect(() => encodeRecord(KEY, someRecord({ nonce: "n", extra: { x: "x".repeat(room + 1) } }))).toThrow(RecordError);
+  });
+
+  it("takes a payload of exactly its limit beside a record of its own", () => {
+    const most = someRecord({ nonce: "n", payload: "x".repeat(MAX_PAYLOAD_BYTES - 2) });
+    expect(decodeRecord(KEY, encodeRecord(KEY, most)).payload).toEqual(most.payload);
+    expect(() => encodeRecord(KEY, { ...most, payload: `${most.payload as string}x` })).toThrow(/payload/);
   });
 
   it("counts bytes, not letters", () => {
