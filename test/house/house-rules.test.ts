@@ -69,6 +69,11 @@ const BAD: Record<string, { readonly path: string; readonly code: string; readon
     code: `export const a = () => import("@aws-sdk/client-s3");`,
     rule: "no-restricted-imports",
   },
+  "cron-parser beside its file": {
+    path: "src/scheduler/a.ts",
+    code: `import { CronExpressionParser } from "cron-parser";\nexport const a = CronExpressionParser;`,
+    rule: "no-restricted-imports",
+  },
   "a module of Node in the core": {
     path: "src/lease/f.ts",
     code: `import { pid } from "node:process";\nexport const a = pid;`,
@@ -171,6 +176,13 @@ describe("what the linter can't see", () => {
   it("the AWS SDK is named in one file only", () => {
     const naming = sources.filter(({ code }) => /["'](@aws-sdk|@smithy)\//.test(code));
     expect(naming.map(({ path }) => path)).toEqual(["store/s3-wire.ts"]);
+  });
+
+  it("cron-parser is named in one file only, and loaded late", () => {
+    const naming = sources.filter(({ code }) => code.includes('"cron-parser"'));
+    expect(naming.map(({ path }) => path)).toEqual(["scheduler/naive-calendar.ts"]);
+    expect(naming[0]?.code).toContain('await import("cron-parser")');
+    expect(naming[0]?.code).not.toMatch(/^(?:import|export)[^;]*from "cron-parser"/m);
   });
 
   it("no await at a module's top level: require() of the package would fail", () => {
