@@ -39,7 +39,10 @@ const agent = new Agent({ keepAlive: true });
 const terms = new Map<string, Term>();
 const stop = new AbortController();
 
-/** The kernel's own count has steps of 10 ms, but no library stands between it and us. */
+/** The kernel's own count is cut to steps of so much, but no library stands between it and us. */
+const UPTIME_STEP_MS = 10;
+const blurMs = config.uptimeOffsetNs === undefined ? undefined : UPTIME_STEP_MS;
+
 function trueNs(): bigint {
   if (config.uptimeOffsetNs === undefined) return process.hrtime.bigint();
   const [seconds = "0", hundredths = "0"] = (readFileSync("/proc/uptime", "utf8").split(" ")[0] ?? "").split(".");
@@ -57,7 +60,7 @@ function pass(ms: number): Promise<void> {
 /** The time is read before the look: a process that is stopped between the two must not claim a belief that it no longer had. */
 function sample(key: string, term: Term): void {
   const at = trueNs();
-  if (term.isHeld()) say("belief", { key, token: term.fencingToken }, at);
+  if (term.isHeld()) say("belief", { key, token: term.fencingToken, blurMs }, at);
 }
 
 function writeToResource(key: string, token: number): Promise<void> {

@@ -17,6 +17,8 @@ interface Saying {
   readonly name?: string;
   readonly message?: string;
   readonly why?: string;
+  /** By how much the clock that stamped it may be behind the true time. */
+  readonly blurMs?: number;
   readonly resources?: readonly string[];
 }
 
@@ -48,13 +50,13 @@ export class Ledger {
       return;
     }
     const atMs = Number(BigInt(saying.at)) / 1e6;
-    const { event, key = "", token = 0, why } = saying;
+    const { event, key = "", token = 0, why, blurMs = 0 } = saying;
     switch (event) {
       case "ready":
         this.#ready.add(pid);
         return;
       case "belief":
-        return this.#believe(node, pid, key, token, atMs);
+        return this.#believe(node, pid, { key, token, atMs, blurMs });
       case "elected": {
         const elected = { key, token, node, pid, atMs };
         this.elections.push(elected);
@@ -102,14 +104,9 @@ export class Ledger {
   }
 
   get beliefs(): Belief[] {
-    return [...this.#beliefs.values()].map(({ node, key, token, fromMs, toMs }) => ({
-      type: "belief",
-      key,
-      node,
-      fencingToken: token,
-      fromMs,
-      toMs,
-    }));
+    return [...this.#beliefs.values()]
+      .filter(({ fromMs, toMs }) => fromMs <= toMs)
+      .map(({ node, key, token, fromMs, toMs }) => ({ type: "belief", key, node, fencingToken: token, fromMs, toMs }));
   }
 
   /** Every "acquired" has exactly one "lost" or "released" (only a killed process may owe it). `killed`: processes that were. */
@@ -128,10 +125,15 @@ export class Ledger {
     return this.#broken;
   }
 
-  #believe(node: string, pid: number, key: string, token: number, atMs: number): void {
+  /** A clock that is behind by up to `blurMs` must make no belief longer than it was: it counts from the latest that its beginning can have been. */
+  #believe(
+    node: string,
+    pid: number,
+    { key, token, atMs, blurMs }: { readonly key: string; readonly token: number; readonly atMs: number; readonly blurMs: number },
+  ): void {
     const id = `${pid}|${key}|${token}`;
     const known = this.#beliefs.get(id);
-    if (known === undefined) this.#beliefs.set(id, { node, key, token, fromMs: atMs, toMs: atMs });
+    if (known === undefined) this.#beliefs.set(id, { node, key, token, fromMs: atMs + blurMs, toMs: atMs });
     else known.toMs = Math.max(known.toMs, atMs);
   }
 

@@ -83,6 +83,16 @@ describe("the ledger", () => {
     ]);
   });
 
+  it("a blurred clock makes no belief longer than it was (campaign seed 4711: one that began before its write was sent)", () => {
+    const ledger = new Ledger();
+    const blurred = (atMs: number): void => ledger.take("node-1", 7, line("belief", { key: KEY, token: 3, blurMs: 10 }, atMs));
+    blurred(90);
+    blurred(90);
+    expect(ledger.beliefs).toEqual([]);
+    blurred(140);
+    expect(ledger.beliefs).toMatchObject([{ fromMs: 100, toMs: 140 }]);
+  });
+
   it("knows who leads until it says that it is over, or its process ends", () => {
     const ledger = new Ledger();
     ledger.take("node-1", 7, line("elected", { key: KEY, token: 3 }));
