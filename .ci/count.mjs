@@ -1,6 +1,6 @@
 /**
- * Prints the true count of a run of .ci/run as one line, "N passed, N failed", from the reports that vitest wrote. Its arguments are the steps
- * that ended with an error. Exits with 1 unless every test ran and passed:
+ * Prints the true count of a run of .ci/run as one line, "N passed, N failed", from the reports that vitest wrote, and those of the models and the
+ * campaign, whose every check counts as a test. Its arguments are the steps that ended with an error. Exits with 1 unless every test ran and passed:
  * - a test that was skipped counts as failed: what did not run proves nothing;
  * - a file of tests that could not be loaded counts as one failed test, as does a step that failed without any failed test (the compiler, the
  *   linter), and a step that left no report;
@@ -9,7 +9,7 @@
 import { readFileSync } from "node:fs";
 
 /** Which report each step has to leave. */
-const REPORTS = { "npm test": "tests", "npm run test:package": "package" };
+const REPORTS = { "npm test": "tests", "npm run test:package": "package", "npm run model": "model", "npm run campaign": "campaign-checks" };
 
 const broken = new Set(process.argv.slice(2));
 let passed = 0;
@@ -33,6 +33,11 @@ function count(name) {
     report = JSON.parse(readFileSync(new URL(`../.cache/report/${name}.json`, import.meta.url), "utf8"));
   } catch {
     return { found: false, passed: 0, failed: 0 };
+  }
+  if (report.checks !== undefined) {
+    const ok = report.checks.filter((check) => check.ok === true).length;
+    // A step that checked nothing has shown nothing.
+    return { found: report.checks.length > 0, passed: ok, failed: report.checks.length - ok };
   }
   const unloaded = report.testResults.filter(
     ({ status, assertionResults }) => status === "failed" && assertionResults.every((test) => test.status !== "failed"),

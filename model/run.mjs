@@ -2,23 +2,24 @@
 /**
  * Runs the models: every row has an expected verdict, and any other one fails the run.
  *
- *   node model/run.mjs --set short            every mutant, and the small configurations of the protocol itself (under 10 minutes on one core)
+ *   node model/run.mjs --set short            every mutant, and the small configurations of the protocol itself (under 5 minutes on two cores)
  *   node model/run.mjs --set all              the larger configurations too (about half an hour; each under 3 GB)
  *   node model/run.mjs --set heavy            those of more than 3 GB alone (up to 8 GB)
- *   --only TEXT  rows whose name contains TEXT      --part lease|storetime|session|ring|flags|stale
+ *   --only TEXT  rows whose name contains TEXT      --part lease|storetime|session|ring|flags|stale      --jobs N  so many rows at a time
  *   --trails     writes the counter-examples as text to .cache/model/trails       --report FILE  writes the table as Markdown
+ *
+ * A whole set leaves `.cache/report/model.json` for .ci/count.mjs: each row is a check.
  */
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, existsSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
-import { join } from "node:path";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
+import { check, run } from "./check.mjs";
 import { rows } from "./rows.mjs";
 
 const HERE = import.meta.dirname;
 const TRAILS = join(HERE, "../.cache/model/trails");
-/** No row takes longer on a slow machine; one that does has got out of hand. */
-const ROW_LIMIT_MS = 30 * 60_000;
+const CHECKS = join(HERE, "../.cache/report/model.json");
 const SETS = { short: ["short"], all: ["short", "all"], heavy: ["heavy"] };
 
 const { values: options } = parseArgs({
@@ -26,17 +27,26 @@ const { values: options } = parseArgs({
     set: { type: "string", default: "short" },
     only: { type: "string" },
     part: { type: "string" },
+    jobs: { type: "string" },
     trails: { type: "boolean", default: false },
     report: { type: "string" },
   },
 });
 
-process.exitCode = main();
+// Whatever ends this ends the verifiers, too.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 
-function main() {
+process.exitCode = await main();
+
+async function main() {
   const sets = SETS[options.set];
   if (sets === undefined) return complain(`--set ${options.set} is none of ${Object.keys(SETS).join(", ")}`);
-  const missing = ["spin", "gcc"].filter((tool) => spawnSync(tool, [tool === "spin" ? "-V" : "--version"]).error !== undefined);
+  // Of the larger rows one at a time: together they may need more memory than there is.
+  const jobs = Number(options.jobs ?? (options.set === "short" ? Math.min(4, availableParallelism()) : 1));
+  if (!(Number.isInteger(jobs) && jobs >= 1 && jobs <= 64)) return complain(`--jobs ${options.jobs}: a whole number from 1 to 64`);
+  const missing = [];
+  for (const [tool, flag] of Object.entries({ spin: "-V", gcc: "--version" }))
+    if ((await run(tool, [flag], HERE)).code === undefined) missing.push(tool);
   if (missing.length > 0)
     return complain(
       `The models need ${missing.join(" and ")}. On Debian and Ubuntu: apt-get install spin gcc. On macOS: brew install spin`,
@@ -48,17 +58,38 @@ function main() {
   );
   if (chosen.length === 0) return complain("no row matches");
   if (options.trails) mkdirSync(TRAILS, { recursive: true });
+  rmSync(CHECKS, { force: true });
   const startedMs = Date.now();
-  const results = chosen.map((row, i) => {
-    const result = check(row);
-    const place = `${String(i + 1).padStart(String(chosen.length).length)}/${chosen.length}`;
-    console.log(`${place} ${result.asExpected ? "ok " : "BAD"} ${row.part.padEnd(9)} ${row.name.padEnd(32)} ${describe(result)}`);
-    return result;
-  });
+  const results = await checkAll(chosen, jobs);
+  return await conclude(results, Math.round((Date.now() - startedMs) / 1000), jobs);
+}
+
+/** In any order, told as they end; the table keeps theirs. */
+async function checkAll(chosen, jobs) {
+  const results = [];
+  let next = 0;
+  let done = 0;
+  const worker = async () => {
+    for (let i = next++; i < chosen.length; i = next++) {
+      const row = chosen[i];
+      const result = await check(row, { trails: options.trails ? TRAILS : undefined });
+      results[i] = result;
+      const place = `${String(++done).padStart(String(chosen.length).length)}/${chosen.length}`;
+      console.log(`${place} ${result.asExpected ? "ok " : "BAD"} ${row.part.padEnd(9)} ${row.name.padEnd(32)} ${describe(result)}`);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+  return results;
+}
+
+async function conclude(results, seconds, jobs) {
   const bad = results.filter((result) => !result.asExpected);
-  const seconds = Math.round((Date.now() - startedMs) / 1000);
   const states = results.reduce((sum, result) => sum + (result.states ?? 0), 0);
-  if (options.report !== undefined) writeFileSync(options.report, report(results, seconds));
+  if (options.report !== undefined) writeFileSync(options.report, await report(results, seconds, jobs));
+  if (options.only === undefined && options.part === undefined) {
+    mkdirSync(dirname(CHECKS), { recursive: true });
+    writeFileSync(CHECKS, JSON.stringify({ checks: results.map(({ row, asExpected }) => ({ name: row.name, ok: asExpected })) }));
+  }
   console.log(`${results.length - bad.length} of ${results.length} rows as expected, ${states.toLocaleString("en")} states, ${seconds} s`);
   for (const { row, verdict } of bad) console.log(`NOT AS EXPECTED: ${row.name} (${row.rule}): ${verdict}; expected ${row.expect}`);
   return bad.length === 0 ? 0 : 1;
@@ -69,83 +100,15 @@ function complain(message) {
   return 2;
 }
 
-/** Builds the verifier of one row in a folder of its own, runs it, and compares. */
-function check(row) {
-  const dir = mkdtempSync(join(tmpdir(), "s3-consensus-model-"));
-  try {
-    cpSync(join(HERE, `${row.model}.pml`), join(dir, "m.pml"));
-    const spin = spawnSync("spin", [...words(row.defs), "-a", "m.pml"], { cwd: dir, encoding: "utf8" });
-    if (!existsSync(join(dir, "pan.c"))) return broken(row, `spin: ${spin.stdout}${spin.stderr}`);
-    const gcc = spawnSync(
-      "gcc",
-      [row.set === "short" ? "-O1" : "-O2", "-w", "-DSAFETY", "-DNOREDUCE", ...words(row.cc), "-o", "pan", "pan.c"],
-      {
-        cwd: dir,
-        encoding: "utf8",
-      },
-    );
-    if (gcc.status !== 0) return broken(row, `gcc: ${gcc.stderr}`);
-    const startedMs = Date.now();
-    const pan = spawnSync("./pan", words(row.run), { cwd: dir, encoding: "utf8", timeout: ROW_LIMIT_MS, maxBuffer: 64 * 1024 * 1024 });
-    const result = judge(row, pan.stdout, (Date.now() - startedMs) / 1000);
-    return existsSync(join(dir, "m.pml.trail")) ? { ...result, steps: trail(row, dir) } : result;
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
-}
-
-function broken(row, text) {
-  return { row, asExpected: false, verdict: `NOT BUILT: ${text.trim().split("\n")[0]}`, seconds: 0 };
-}
-
-function judge(row, output, seconds) {
-  const violated = /pan:1: (assertion violated|invalid end state)([^\n]*?)(?: \(at depth \d+\))?\n/.exec(output);
-  const whole = /errors: 0\b/.test(output) && !/Search not completed|max search depth too small/.test(output);
-  const verdict = whole ? "holds" : violated === null ? "NOT FINISHED" : `violated: ${violated[2].replaceAll(" ", "")}`;
-  const asExpected = row.expect === "holds" ? whole : violated !== null && verdict.includes(row.expect.replaceAll(" ", ""));
-  const number = (pattern) => {
-    const text = pattern.exec(output)?.[1];
-    return text === undefined ? undefined : Number(text);
-  };
-  return {
-    row,
-    asExpected,
-    verdict,
-    seconds,
-    states: number(/([\d.e+]+) states, stored/),
-    depth: number(/depth reached (\d+)/),
-    megabytes: number(/([\d.]+)\s+total actual memory usage/) ?? number(/([\d.]+)\s+memory used for/),
-  };
-}
-
-/** The length of the counter-example; its steps go to a file when asked for. */
-function trail(row, dir) {
-  const steps = readFileSync(join(dir, "m.pml.trail"), "utf8").trim().split("\n").length - 3;
-  if (options.trails) {
-    const told = spawnSync("spin", [...words(row.defs), "-t", "m.pml"], { cwd: dir, encoding: "utf8" }).stdout;
-    const noise = /^(spin:|#processes)|^\s+[A-Za-z]+(\[\d+\])? = |^\s*\d*:?\s*proc |process created/;
-    const text = told
-      .split("\n")
-      .filter((line) => !noise.test(line))
-      .join("\n");
-    writeFileSync(join(TRAILS, `${row.name}.txt`), text);
-  }
-  return steps;
-}
-
-function words(text) {
-  return text.split(" ").filter((word) => word !== "");
-}
-
 function describe({ states, steps, depth, seconds, megabytes, verdict }) {
   const size = states === undefined ? "" : `${states.toLocaleString("en")} states, `;
   const length = steps === undefined ? `depth ${depth ?? "?"}` : `${steps} steps`;
   return `${size}${length}, ${seconds.toFixed(1)} s, ${Math.round(megabytes ?? 0)} MB: ${verdict.slice(0, 70)}`;
 }
 
-function report(results, seconds) {
+async function report(results, seconds, jobs) {
   const date = new Date().toISOString().slice(0, 10);
-  const tool = spawnSync("spin", ["-V"], { encoding: "utf8" }).stdout.trim();
+  const tool = (await run("spin", ["-V"], HERE)).text.trim();
   const cells = results.map(({ row, states, steps, depth, seconds: s, megabytes, verdict, asExpected }) =>
     [
       row.part,
@@ -161,7 +124,7 @@ function report(results, seconds) {
   return [
     `# Results of the models`,
     ``,
-    `\`npm run model -- --set ${options.set}\`, ${date}, ${tool}, ${cpus().length} cores shared with other work: ${results.length} rows, ${seconds} s.`,
+    `\`npm run model -- --set ${options.set}\`, ${date}, ${tool}, ${jobs} at a time on ${availableParallelism()} cores shared with other work: ${results.length} rows, ${seconds} s.`,
     `"holds": the whole state space was searched. "caught": the assertion that the row expects was violated; steps is the length of the counter-example.`,
     ``,
     `| Part | Row | Rule | States | Length | Time | Memory | Verdict |`,

@@ -111,6 +111,9 @@ async function onServer(server: OwnServer, options: Options): Promise<number> {
   mkdirSync(join(folder, "../../report"), { recursive: true });
   writeFileSync(join(folder, "../../report/campaign.json"), `${JSON.stringify(report, undefined, 2)}\n`);
   writeFileSync(join(folder, "../../report/campaign.txt"), `${reportText(report)}\n`);
+  // For .ci/count.mjs: what was shown, one by one.
+  const checks = report.checks.map(({ name, problems }) => ({ name, ok: problems.length === 0 }));
+  writeFileSync(join(folder, "../../report/campaign-checks.json"), JSON.stringify({ checks }));
   console.log(reportText(report));
   console.log(
     `history: ${join(folder, "history.jsonl")}; report: .cache/report/campaign.{txt,json}; again: npm run campaign -- --minutes ${minutes} --seed ${seed}`,

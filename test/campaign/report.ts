@@ -16,6 +16,8 @@ export interface Report {
   readonly ok: boolean;
   /** Why it is not. */
   readonly problems: readonly string[];
+  /** The same, for each thing that had to be shown. */
+  readonly checks: readonly CampaignCheck[];
   readonly faults: Readonly<Record<string, number>>;
   readonly leftOut: Readonly<Record<string, string>>;
   readonly phases: readonly string[];
@@ -37,6 +39,11 @@ export interface Report {
   readonly stalls: number;
   readonly borne: number;
   readonly controls: readonly ControlResult[];
+}
+
+export interface CampaignCheck {
+  readonly name: string;
+  readonly problems: readonly string[];
 }
 
 export interface FailoverFigures {
@@ -62,7 +69,8 @@ export function makeReport({ seed, minutes, drives, campaign, judgement, control
   const { arena } = field;
   const { counts } = judgement.verdict;
   const { beliefs } = arena.ledger;
-  const problems = problemsOf(field, judgement, controls);
+  const checks = checksOf(field, judgement, controls);
+  const problems = checks.flatMap((check) => check.problems);
   return {
     seed,
     minutes,
@@ -71,6 +79,7 @@ export function makeReport({ seed, minutes, drives, campaign, judgement, control
     machine: `${availableParallelism()} cores, Node ${process.version}`,
     ok: problems.length === 0,
     problems,
+    checks,
     faults: sorted(field.counts),
     leftOut: sorted(field.leftOut),
     phases: campaign.phases,
@@ -94,22 +103,42 @@ export function makeReport({ seed, minutes, drives, campaign, judgement, control
   };
 }
 
-function problemsOf(field: Field, judgement: Judgement, controls: readonly ControlResult[]): string[] {
+/** What a campaign has to show, each with what speaks against it. */
+function checksOf(field: Field, judgement: Judgement, controls: readonly ControlResult[]): CampaignCheck[] {
   const { arena } = field;
-  const unpaired = arena.ledger.unpaired(arena.killed);
+  const { contradictions } = judgement;
   return [
-    ...judgement.contradictions.slice(0, 5).map(formatContradiction),
-    ...(judgement.contradictions.length > 5 ? [`and ${judgement.contradictions.length - 5} more contradictions: see history.jsonl`] : []),
-    ...field.violations,
-    ...arena.ledger.failures.map((failure) => `a run ended although nothing was wrong for good: ${failure}`),
-    ...unpaired.slice(0, 5).map((pair) => `not one end for one beginning: ${pair}`),
-    ...arena.leaks.map((leak) => `leaked: ${leak}`),
-    ...(arena.resource.refused === 0
-      ? ["WORTHLESS: no stale write ever reached the fenced resource, so this campaign says nothing about fencing. Run it longer"]
-      : []),
-    ...controls
-      .filter((control) => !control.red)
-      .map((control) => `WORTHLESS: the negative control "${control.name}" stayed green: ${control.seen}`),
+    {
+      name: "the history has no contradiction",
+      problems: [
+        ...contradictions.slice(0, 5).map(formatContradiction),
+        ...(contradictions.length > 5 ? [`and ${contradictions.length - 5} more contradictions: see history.jsonl`] : []),
+      ],
+    },
+    { name: "a leader came, each time and in time", problems: field.violations },
+    {
+      name: "no run ended by itself",
+      problems: arena.ledger.failures.map((failure) => `a run ended although nothing was wrong for good: ${failure}`),
+    },
+    {
+      name: "each beginning of a term had one end",
+      problems: arena.ledger
+        .unpaired(arena.killed)
+        .slice(0, 5)
+        .map((pair) => `not one end for one beginning: ${pair}`),
+    },
+    { name: "nothing leaked", problems: arena.leaks.map((leak) => `leaked: ${leak}`) },
+    {
+      name: "stale writes were refused",
+      problems:
+        arena.resource.refused === 0
+          ? ["WORTHLESS: no stale write ever reached the fenced resource, so this campaign says nothing about fencing. Run it longer"]
+          : [],
+    },
+    ...controls.map((control) => ({
+      name: `negative control: ${control.name}`,
+      problems: control.red ? [] : [`WORTHLESS: the negative control "${control.name}" stayed green: ${control.seen}`],
+    })),
   ];
 }
 
