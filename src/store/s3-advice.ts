@@ -8,6 +8,8 @@ export interface About {
   readonly prefix: string;
   readonly key: string;
   readonly wallMs: number;
+  /** A clock that was right before was set: the SDK has learnt the store's time from this refusal, and signs the next request by it. */
+  readonly clockMayMend?: boolean | undefined;
 }
 
 /** The permissions that everything in this package needs, as JSON on one line, to be pasted. */

@@ -28,6 +28,7 @@ const NOT_BEGUN = new Set([
 ]);
 const CONFLICTS = new Set(["ConditionalRequestConflict", "OperationAborted"]);
 export const EXPIRED: ReadonlySet<string> = new Set(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"]);
+export const CLOCK_SKEWED = "RequestTimeTooSkewed";
 /** 4xx by status, but the request may be half done, and the next one may do better. */
 const PASSING = new Set(["RequestTimeout", "IncompleteBody", "RequestTimeoutException", "InternalError", "ServiceUnavailable"]);
 
@@ -90,7 +91,7 @@ function troubleOf(answer: WireAnswer, about: About): Trouble {
   const retryAfterMs = retryAfter(answer);
   const busy = (certain: boolean): Trouble => ({ kind: "busy", certain, retryAfterMs, error: unavailable(answer, about, "is busy") });
   if (NOT_BEGUN.has(code)) return busy(true);
-  if (EXPIRED.has(code)) return busy(true);
+  if (EXPIRED.has(code) || (code === CLOCK_SKEWED && about.clockMayMend === true)) return busy(true);
   if (status === 409) return busy(CONFLICTS.has(code));
   if (status === 429 || status === 503) return busy(false);
   if ((status >= 500 && status !== 501) || status === 408 || PASSING.has(code))

@@ -19,7 +19,16 @@ import type {
 } from "./object-store.ts";
 import { FULL_PROBE, runProbe, type ProbePort } from "./probe.ts";
 import type { About } from "./s3-advice.ts";
-import { accessError, EXPIRED, failureOf, readResultOf, readTrouble, RequestTimeoutError, writeResultOf } from "./s3-classify.ts";
+import {
+  accessError,
+  CLOCK_SKEWED,
+  EXPIRED,
+  failureOf,
+  readResultOf,
+  readTrouble,
+  RequestTimeoutError,
+  writeResultOf,
+} from "./s3-classify.ts";
 import type { S3Settings } from "./s3-options.ts";
 import type { WireAnswer, WireRequest } from "./s3-answer.ts";
 import { connect, type Wire } from "./s3-wire.ts";
@@ -33,6 +42,8 @@ const READ_RETRY_MIN_MS = 50;
 const READ_RETRY_MAX_MS = 500;
 /** A reader that found no verdict looks for one again after this. */
 const VERDICT_READ_PAUSE_MS = 60_000;
+/** After answers that were fine, a clock that the store calls wrong for longer than this is: then it is denied, with what to do. */
+const CLOCK_PATIENCE_MS = 5_000;
 /** What a read transfers at most where the caller names no limit. */
 const DEFAULT_MAX_BYTES = 67_108_864;
 /** Longer limits are cut to this: a timer is never set for longer, and no request is worth more. */
@@ -73,6 +84,8 @@ export class S3Store implements ObjectStore {
   #wire: Promise<Wire> | undefined;
   #unquoted: boolean;
   #everAnswered = false;
+  #everFine = false;
+  #skewedSinceMs: number | undefined;
   #renewing = false;
   #renewedAtMs = Number.POSITIVE_INFINITY;
 
@@ -183,7 +196,7 @@ export class S3Store implements ObjectStore {
   /** One attempt, whatever comes of it (rule W2). */
   async #write(request: WireRequest, options: RequestOptions): Promise<WriteResult> {
     const outcome = await this.#attempt(request, options);
-    const about = this.#about(request);
+    const about = this.#aboutAnswer(request, outcome);
     let result: WriteResult;
     if ("answer" in outcome)
       result = this.#expired(outcome, about) ?? writeResultOf(outcome.answer, about, request.ifMatch === undefined ? "create" : "replace");
@@ -208,6 +221,7 @@ export class S3Store implements ObjectStore {
     const once = async (attempt: number): Promise<R | Unavailable | Denied> => {
       if (attempt > 1) this.#counts.retries++;
       const outcome = await this.#attempt(request, { signal: options.signal, timeoutMs: Math.max(1, leftMs()) });
+      const about = this.#aboutAnswer(request, outcome);
       if ("answer" in outcome) last = this.#expired(outcome, about) ?? resultOf(outcome.answer, about);
       else last = outcome.failure.kind === "denied" ? outcome.failure : { kind: "unavailable", error: outcome.failure.error };
       if (last.kind === "unavailable") throw (last as Unavailable).error;
@@ -370,6 +384,22 @@ export class S3Store implements ObjectStore {
   #about(request: WireRequest): About {
     const { bucket, prefix } = this.#settings;
     return { op: request.op, bucket, prefix, key: request.key, wallMs: this.clock.wallMs() };
+  }
+
+  #aboutAnswer(request: WireRequest, outcome: Outcome): About {
+    const about = this.#about(request);
+    return "answer" in outcome ? { ...about, clockMayMend: this.#clockMayMend(outcome) } : about;
+  }
+
+  /** A machine's clock is set, or jumps when it wakes, between two requests of a process that lives on: no reason to end what it runs. */
+  #clockMayMend({ answer, sentMs }: { readonly answer: WireAnswer; readonly sentMs: number }): boolean {
+    if (answer.code !== CLOCK_SKEWED) {
+      this.#everFine ||= answer.status < 400 || answer.status === 404 || answer.status === 412;
+      this.#skewedSinceMs = undefined;
+      return false;
+    }
+    this.#skewedSinceMs ??= this.clock.monotonicMs();
+    return this.#everFine && sentMs < this.#skewedSinceMs + CLOCK_PATIENCE_MS;
   }
 
   #counted<R extends { readonly kind: string }>(result: R): R {

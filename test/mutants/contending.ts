@@ -5,7 +5,6 @@ import {
   JUDGE,
   SEEN,
   TENANCY,
-  ENDING,
   CONTEND,
   TAKEOVER,
   MANAGER,
@@ -73,24 +72,6 @@ export const CONTENDING: readonly TestedMutant[] = [
       ),
     ],
     tests: [CONTEND, TAKEOVER],
-  },
-  {
-    id: "C5-no-304",
-    breaks: "C5: a poll reads the whole record",
-    edits: [
-      edit(
-        "lease/contend.ts",
-        'ifNoneMatch: lease.settings.takeover === "observe" || view.current?.lastModifiedMs !== undefined ? view.current?.etag : undefined,',
-        "ifNoneMatch: undefined,",
-      ),
-    ],
-    tests: [CONTEND, MANAGER],
-  },
-  {
-    id: "C5-storm",
-    breaks: "C5: a CAS that is refused for ever is repeated without a pause",
-    edits: [edit("lease/contend.ts", "now - refused.atMs < lease.settings.pollMs", "now - refused.atMs < 0")],
-    tests: [CONTEND],
   },
   {
     id: "C5-herd",
@@ -165,12 +146,6 @@ export const CONTENDING: readonly TestedMutant[] = [
     tests: [STEP_DOWN],
   },
   {
-    id: "O1-flag-stays",
-    breaks: "O1: the holder's renewal leaves the flag in the record",
-    edits: [edit("lease/lease-object.ts", "acquiredAt, flag: undefined };", "acquiredAt };")],
-    tests: [TENANCY],
-  },
-  {
     id: "O1-flag-frees-under-work",
     breaks: "O1, H7: a flag releases a campaigned term under its user's work",
     edits: [
@@ -189,18 +164,6 @@ export const CONTENDING: readonly TestedMutant[] = [
       edit("election/manager.ts", 'if (flag.kind === "asked" || term?.isHeld() !== true) return;', "if (term?.isHeld() !== true) return;"),
     ],
     tests: [STEP_DOWN],
-  },
-  {
-    id: "S4-earlier-adopted",
-    breaks: "S4: an earlier acquisition is adopted after a later one was sent",
-    edits: [
-      edit(
-        "lease/contend.ts",
-        'if (end.kind !== "settled" || end.as.kind !== "still-mine" || end.as.record.holderNonce !== record.nonce) return undefined;',
-        'if (end.kind !== "settled" || end.as.kind !== "still-mine") return undefined;',
-      ),
-    ],
-    tests: [CONTEND],
   },
   {
     id: "timing-margin-too-small",
@@ -226,30 +189,6 @@ export const CONTENDING: readonly TestedMutant[] = [
       ),
     ],
     tests: [CONTEND, STOP, HEALTH],
-  },
-  {
-    id: "I5-signal-last",
-    breaks: "I5: whoever awaits the end hears of it before the signal does",
-    edits: [
-      edit(
-        "lease/tenancy.ts",
-        "    if (!this.#controller.signal.aborted) this.#controller.abort(error);\n    this.#resolveEnded(error);",
-        "    this.#resolveEnded(error);\n    queueMicrotask(() => this.#controller.abort(error));",
-      ),
-    ],
-    tests: [ENDING],
-  },
-  {
-    id: "I5-two-ends",
-    breaks: "I5: a term tells its end twice",
-    edits: [edit("election/term.ts", "if (this.#told || this.tenancy.lost) return;", "if (this.#told) return;")],
-    tests: [MANAGER, CALLBACKS, STOP],
-  },
-  {
-    id: "I8-listener-left",
-    breaks: "I8: a request that is on its way outlives the release",
-    edits: [edit("lease/tenancy.ts", "    this.#loop.abort();\n    // The signal first", "    // The signal first")],
-    tests: [TENANCY, ENDING],
   },
   {
     id: "given-up-and-left-closed",
@@ -280,5 +219,23 @@ export const CONTENDING: readonly TestedMutant[] = [
       edit("election/manager.ts", "if (this.#watch.known) this.#tellPresent = schedule;", ""),
     ],
     tests: [OBSERVE],
+  },
+  {
+    id: "O1-flag-stays",
+    breaks: "O1: the holder's renewal leaves the flag in the record",
+    edits: [edit("lease/lease-object.ts", "acquiredAt, flag: undefined };", "acquiredAt };")],
+    tests: [TENANCY],
+  },
+  {
+    id: "C5-no-304",
+    breaks: "C5: a poll reads the whole record",
+    edits: [
+      edit(
+        "lease/contend.ts",
+        'ifNoneMatch: lease.settings.takeover === "observe" || view.current?.lastModifiedMs !== undefined ? view.current?.etag : undefined,',
+        "ifNoneMatch: undefined,",
+      ),
+    ],
+    tests: [CONTEND, MANAGER],
   },
 ];

@@ -63,14 +63,6 @@ export const RECORD_AND_WRITING: readonly TestedMutant[] = [
     tests: [WRITE],
   },
   {
-    id: "W2-busy-is-certain",
-    breaks: "W2: a 503 counts as not applied",
-    edits: [
-      edit("lease/deliver.ts", 'mayLand ||= result.kind === "unknown" || !result.certain;', 'mayLand ||= result.kind === "unknown";'),
-    ],
-    tests: [WRITE],
-  },
-  {
     id: "W3-nonce-not-kept",
     breaks: "W3: nonces are not remembered",
     edits: [edit("lease/write.ts", "      onFirstSend: (at) => written.add(write.record.nonce, at),\n", "")],
@@ -99,12 +91,6 @@ export const RECORD_AND_WRITING: readonly TestedMutant[] = [
     id: "W5-no-jitter",
     breaks: "W5: all who failed together come back together",
     edits: [edit("clock/wait.ts", "ceiling * (1 - random.unit())", "ceiling")],
-    tests: [WRITE],
-  },
-  {
-    id: "W5-for-ever",
-    breaks: "W5: attempts do not end at the deadline",
-    edits: [edit("lease/deliver.ts", "if (leftMs <= 0 || limits.signal", "if (limits.signal")],
     tests: [WRITE],
   },
   {
@@ -150,5 +136,13 @@ export const RECORD_AND_WRITING: readonly TestedMutant[] = [
       ),
     ],
     tests: [CONTEND],
+  },
+  {
+    id: "W2-busy-is-certain",
+    breaks: "W2: a 503 counts as not applied",
+    edits: [
+      edit("lease/deliver.ts", 'mayLand ||= result.kind === "unknown" || !result.certain;', 'mayLand ||= result.kind === "unknown";'),
+    ],
+    tests: [WRITE],
   },
 ];

@@ -1,5 +1,7 @@
 /** The store as a whole, on real servers. */
 import { describe, expect, it } from "vitest";
+import type { Clock } from "../../src/clock/clock.ts";
+import { systemClock } from "../../src/clock/system.ts";
 import { fullProbe } from "../../src/store/full-probe.ts";
 import { memoryStore } from "../../src/store/memory-store.ts";
 import { s3Store } from "../../src/store/s3.ts";
@@ -9,6 +11,12 @@ import { sharedMinio, sharedServers } from "../support/servers.ts";
 import { useCredentials } from "./credentials.ts";
 
 useCredentials(sharedMinio());
+
+const boundClock: Clock = {
+  monotonicMs: () => systemClock.monotonicMs(),
+  wallMs: () => systemClock.wallMs(),
+  setTimer: (...args) => systemClock.setTimer(...args),
+};
 
 describe.each(sharedServers())("$name", (server) => {
   it("thirty stores that start together probe once, and leave one object", async () => {
@@ -47,6 +55,31 @@ describe.each(sharedServers())("$name", (server) => {
     const next = s3Store({ bucket, endpoint: server.endpoint });
     await next.ensureSafe();
     expect(next.stats()).toMatchObject({ get: 1, put: 1 });
+  });
+});
+
+describe("a wall clock that is set while the process lives on (campaign seed 1: it ended a run)", () => {
+  it("costs an attempt: the SDK signs the next by the store's time. Only what goes on is an error of access", async () => {
+    await using server = await fakeS3({ buckets: ["test"] });
+    let passedMs = 0;
+    const clock: Clock = { ...boundClock, monotonicMs: () => systemClock.monotonicMs() + passedMs };
+    const store = s3Store({ bucket: "test", endpoint: server.endpoint, clock });
+    const body = new TextEncoder().encode("x");
+    const made = await store.create("k", body);
+    if (made.kind !== "applied") throw new Error(made.kind);
+    const skew = server.faults.add({ kind: "clock-skew" });
+    expect(await store.replace("k", made.etag, body)).toMatchObject({ kind: "busy", certain: true });
+    expect(await store.get("k")).toMatchObject({ kind: "unavailable" });
+    passedMs += 4_000;
+    expect(await store.get("k")).toMatchObject({ kind: "unavailable" });
+    passedMs += 1_500;
+    expect(await store.get("k")).toMatchObject({ kind: "denied", error: { code: "STORE_ACCESS" } });
+    expect(await store.replace("k", made.etag, body)).toMatchObject({ kind: "denied", error: { code: "STORE_ACCESS" } });
+    skew.remove();
+    expect(await store.get("k")).toMatchObject({ kind: "found" });
+    server.faults.add({ kind: "clock-skew", times: 1 });
+    expect(await store.replace("k", made.etag, body)).toMatchObject({ kind: "busy", certain: true });
+    expect(await store.replace("k", made.etag, body)).toMatchObject({ kind: "applied" });
   });
 });
 

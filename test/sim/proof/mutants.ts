@@ -28,7 +28,7 @@ const TIMING = "src/lease/timing.ts";
 const JUDGE = "src/lease/judge.ts";
 const LEAD = "src/election/lead.ts";
 
-export const MUTANTS: readonly Mutant[] = [
+export const RULES: readonly Mutant[] = [
   {
     id: "R1-same-nonce",
     breaks: "R1: renewals and releases keep the nonce of the write before",

@@ -8,7 +8,8 @@ import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { MUTANTS, type Edit, type Mutant } from "./mutants.ts";
+import { RULES, type Edit, type Mutant } from "./mutants.ts";
+import { PROMISES } from "./promises.ts";
 
 /** The project: this file runs from `.cache/sim-build/test/sim/proof`. */
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../../../..");
@@ -34,7 +35,7 @@ async function main(): Promise<number> {
       check: { type: "boolean", default: false },
     },
   });
-  const chosen = MUTANTS.filter((m) => positionals.length === 0 || positionals.some((p) => m.id.startsWith(p)));
+  const chosen = [...RULES, ...PROMISES].filter((m) => positionals.length === 0 || positionals.some((p) => m.id.startsWith(p)));
   if (values.list) {
     for (const m of chosen)
       console.log(`${m.id.padEnd(36)} ${m.breaks}${m.masked === undefined ? "" : `\n${" ".repeat(37)}masked: ${m.masked}`}`);

@@ -170,6 +170,10 @@ export class Program {
       onLeaderChange: () =>
         this.#inside("onLeaderChange", () => {
           if (this.#arena.isOpen("handler-throws", this.#plan.name)) throw new Error("onLeaderChange throws, as planned");
+          // Its type asks for no promise, but an async function fits it all the same.
+          if (this.#arena.isOpen("handler-rejects", this.#plan.name))
+            return Promise.reject(new Error("onLeaderChange rejects, as planned"));
+          return undefined;
         }),
     };
   }

@@ -33,7 +33,11 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
   const onRejection = (error: unknown): void => {
     failure ??= { invariant: "I13", message: `unhandled rejection: ${textOf(error)}`, atMs: arena.world.nowMs };
   };
+  const onException = (error: unknown): void => {
+    failure ??= { invariant: "I13", message: `uncaught exception: ${textOf(error)}`, atMs: arena.world.nowMs };
+  };
   process.on("unhandledRejection", onRejection);
+  process.on("uncaughtException", onException);
   try {
     await play(arena);
     // Rejections that nobody handled are told after the macrotask in which they happened.
@@ -44,6 +48,7 @@ export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<Run
   } finally {
     await settled();
     process.off("unhandledRejection", onRejection);
+    process.off("uncaughtException", onException);
   }
   summarize(arena);
   const { world, coverage, mostInPeriod } = arena;
