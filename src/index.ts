@@ -49,3 +49,4 @@ export type { Handlers, OnDone } from "./election/lead.ts";
 export type { LeaderChange } from "./election/leader-watch.ts";
 export type { ManagerOptions } from "./election/options.ts";
 export type { Term } from "./election/term.ts";
+export { type FencedContent, fencedObject, type FencedObject, type FencedOptions } from "./fencing/fenced-object.ts";
