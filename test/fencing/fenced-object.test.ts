@@ -167,12 +167,12 @@ describe("the fence", () => {
     const world = testWorld();
     const { node, store, object } = party(world, "a");
     let asked = 0;
-    let lost: Error | undefined;
+    const lost: Error[] = [];
     const lease = {
       ...by(1),
       assertHeld: () => {
         asked++;
-        if (lost !== undefined) throw lost;
+        if (lost[0] !== undefined) throw lost[0];
       },
     } satisfies Fence & { assertHeld(): void };
     await world.until(object.put("one", lease));
@@ -184,10 +184,11 @@ describe("the fence", () => {
     const done = object.put("two", lease);
     done.catch(() => {});
     await world.advance(100);
-    lost = new LeaseLostError("lost", { key: lease.key, reason: "expired" });
-    await expect(world.until(done)).rejects.toBe(lost);
+    const error = new LeaseLostError("lost", { key: lease.key, reason: "expired" });
+    lost.push(error);
+    await expect(world.until(done)).rejects.toBe(error);
     expect(store.sent()).toEqual(["cas"]);
-    await expect(object.put("three", lease)).rejects.toBe(lost);
+    await expect(object.put("three", lease)).rejects.toBe(error);
     expect(store.sent()).toEqual([]);
     expect(await bodyIn(world)).toBe("one");
   });
