@@ -11,12 +11,12 @@ import {
   type WorkNotStoppedError,
 } from "../errors.ts";
 import { contend } from "../lease/contend.ts";
-import { describeHolder, holderOf, verdictOn } from "../lease/holder-info.ts";
+import { describeHolder, holderOf, memberOf, verdictOn } from "../lease/holder-info.ts";
+import { look } from "../lease/look.ts";
 import { LeaseObject, type ReleaseFields } from "../lease/lease-object.ts";
 import type { KeyView } from "../lease/observations.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import { Emitter, guarded, type Wiring } from "../lease/wiring.ts";
-import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { Flag, Json } from "../record/record.ts";
 import type { ObjectStore, Stats, StoreVerdict } from "../store/object-store.ts";
 import { openStore } from "../store/open-store.ts";
@@ -338,7 +338,7 @@ export class Manager<M extends Json = Json> {
   #look(view: KeyView, verdict: StoreVerdict | undefined): void {
     this.#lastContactAtMs = this.#lease.nowMs();
     this.#trouble = undefined;
-    this.#publish(holderOf(this.#config.key, view.current, this.#lease.nowMs(), this.#parse, verdict));
+    this.#publish(holderOf(this.#config.key, view.current, this.#lease.nowMs(), this.#parse, verdict, memberOf(this.#store, view.current)));
   }
 
   #takeNote(error: StoreUnavailableError | RecordError): void {
@@ -360,22 +360,10 @@ export class Manager<M extends Json = Json> {
   /** @returns whether the store answered. */
   async #readLeader(signal: AbortSignal | undefined, transientIsFine: boolean): Promise<boolean> {
     signal?.throwIfAborted();
+    const trouble = await look(this.#lease, signal);
+    if (trouble instanceof StoreUnavailableError && transientIsFine) return false;
+    if (trouble !== undefined) throw trouble;
     const { view } = this.#lease;
-    const { key, timing } = this.#config;
-    const read = await this.#store.get(key, {
-      ifNoneMatch: view.current?.etag,
-      maxBytes: MAX_RECORD_BYTES,
-      timeoutMs: timing.requestTimeoutMs,
-      signal,
-    });
-    signal?.throwIfAborted();
-    if (read.kind === "denied") throw read.error;
-    if (read.kind === "unavailable") {
-      if (transientIsFine) return false;
-      throw read.error;
-    }
-    const noted = view.note(read, this.#lease.nowMs());
-    if (noted instanceof RecordError) throw noted;
     this.#look(view, await verdictOn(view.current, this.#store, signal));
     return true;
   }

@@ -1,16 +1,21 @@
 import { remainingMs, readClocks, addMs } from "../clock/deadline.ts";
-import { sleep } from "../clock/wait.ts";
-import { ConsensusError, RecordError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
+import type { Instant } from "../clock/deadline.ts";
+import { link, sleep } from "../clock/wait.ts";
+import { ConsensusError, type RecordError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
-import type { Json } from "../record/record.ts";
-import type { ReadResult, StoreVerdict } from "../store/object-store.ts";
+import type { Json, LeaseRecord } from "../record/record.ts";
+import type { StoreVerdict } from "../store/object-store.ts";
+import { endMember } from "./end-member.ts";
 import { judge, type Judgement } from "./judge.ts";
 import type { LeaseObject } from "./lease-object.ts";
-import type { KeyView, Sighting } from "./observations.ts";
+import { look } from "./look.ts";
+import { type KeyView, observationsOf } from "./observations.ts";
+import { SessionTenancy } from "./session-tenancy.ts";
 import { lifetimeMs } from "./timing.ts";
-import { Tenancy, type TenancyHooks } from "./tenancy.ts";
+import type { Tenancy, TenancyHooks } from "./tenancy.ts";
+import { TimedTenancy } from "./timed-tenancy.ts";
 import { type LogicalWrite, settle } from "./settle.ts";
-import { carryOut, type WriteContext } from "./write.ts";
+import { carryOut, type WriteContext, type WriteEnd } from "./write.ts";
 
 export interface TakeOptions {
   readonly signal: AbortSignal;
@@ -32,11 +37,32 @@ export interface ContendOptions extends TakeOptions {
 
 /**
  * Waits for the key to be free or its holder dead, and takes it (rules C1 to C7). One GET a poll while it is held, mostly answered without
- * a body; one CAS at the very moment a watched record is dead, on exactly the ETag that was watched.
+ * a body; one CAS at the very moment a watched record is dead, on exactly the ETag that was watched. A lock that names a session is looked at
+ * twice, and its dead member is ended first (rules S7, S8). For a lock of one's own session it ends with that session, too (rule S3).
  * @returns `undefined` when `untilMs` passed.
- * @throws the reason of `signal`; StoreUnsafeError, StoreAccessError; what `onTrouble` throws.
+ * @throws the reason of `signal`, or what ended the session; StoreUnsafeError, StoreAccessError; what `onTrouble` throws.
  */
 export async function contend(lease: LeaseObject, options: ContendOptions): Promise<Tenancy | undefined> {
+  const { session } = lease.settings;
+  if (session === undefined) return await contest(lease, options, []);
+  const stop = new AbortController();
+  const undo = [link(options.signal, stop), link(session.membership.signal, stop)];
+  const open: LogicalWrite[] = [];
+  let taken: Tenancy | undefined;
+  try {
+    taken = await contest(lease, { ...options, signal: stop.signal }, open);
+    return taken;
+  } finally {
+    for (const u of undo) u();
+    // Nobody wants what may still land, and no ttl would free it (rule S14).
+    const last = open.at(-1);
+    if (taken === undefined && last !== undefined)
+      session.abandon({ lease, nonces: open.map((a) => a.record.nonce), base: { etag: last.base?.etag } });
+  }
+}
+
+/** @param open takes the attempts whose fate is open. */
+async function contest(lease: LeaseObject, options: ContendOptions, open: LogicalWrite[]): Promise<Tenancy | undefined> {
   const { signal } = options;
   const { store, pollMs } = lease.settings;
   let verdict: StoreVerdict | undefined;
@@ -51,7 +77,7 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
     signal.throwIfAborted();
     const looking = lease.nowMs() >= nextLookMs;
     if (looking) lookedAtMs = lease.nowMs();
-    const [trouble, safe] = await Promise.all([looking ? look(lease, options) : undefined, verdict ?? ensureSafe(lease, options)]);
+    const [trouble, safe] = await Promise.all([looking ? look(lease, signal) : undefined, verdict ?? ensureSafe(lease, options)]);
     signal.throwIfAborted();
     if (looking) {
       nextLookMs = lease.nowMs() + pollMs * (firstWait ? 0.5 + lease.settings.store.random.unit() / 2 : 1);
@@ -65,12 +91,18 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
       if (attempted && leftOf(options, lease) <= 0) return undefined;
       attempted = true;
       const sentAtMs = lease.nowMs();
-      const taken = await take(lease, options, next.by);
+      const taken = await take(lease, options, next.by, open);
       if (taken !== undefined) return taken;
       // Refused: whoever was faster is who holds it now, and that is the answer, also when the wait is over.
       const refused = (lease.view.refused?.atMs ?? -Infinity) >= sentAtMs;
       if (!refused && leftOf(options, lease) <= 0) return undefined;
       nextLookMs = lease.nowMs();
+      continue;
+    } else if (next.kind === "end") {
+      if (!(await endMember(lease, next, options))) {
+        if (leftOf(options, lease) <= 0) return undefined;
+        nextLookMs = lease.nowMs();
+      }
       continue;
     } else if (refusedSince(lease, lookedAtMs)) {
       // Another candidate of this process, which shares the view, was refused after my look: it is out of date.
@@ -96,13 +128,18 @@ function leftOf(options: TakeOptions, lease: LeaseObject): number {
 }
 
 function knownFree(lease: LeaseObject): boolean {
-  const { current, contradiction } = lease.view;
+  const { view } = lease;
+  if (lease.settings.isFresh === true && view.current === undefined && view.highest === undefined) view.absent = true;
+  if (view.current === undefined) return lease.settings.isFresh === true && view.absent;
+  const { current, contradiction } = view;
   // A read that told otherwise is looked into first: what was a regression may have been repaired meanwhile (rule H10).
-  return current !== undefined && contradiction === undefined && judge(current, lease.judge(undefined), lease.nowMs()).kind === "free";
+  return contradiction === undefined && judge(current, lease.judge(undefined), lease.nowMs()).kind === "free";
 }
 
+type Decision = Exclude<Judgement, { kind: "untouchable" }> | RecordError;
+
 /** What to do about the key as it is known now. Reads and judges, changes nothing but a settled contradiction. */
-function decide(lease: LeaseObject, verdict: StoreVerdict | undefined, notBeforeMs: number): Judgement | RecordError {
+function decide(lease: LeaseObject, verdict: StoreVerdict | undefined, notBeforeMs: number): Decision {
   const { view } = lease;
   const now = lease.nowMs();
   const regressed = view.settleContradiction(now, lease.settings.pollMs);
@@ -113,42 +150,25 @@ function decide(lease: LeaseObject, verdict: StoreVerdict | undefined, notBefore
       : view.absent
         ? { kind: "free", by: "released" }
         : { kind: "held", freeInMs: undefined };
-  if (judgement.kind === "free" && now < notBeforeMs) return { kind: "held", freeInMs: notBeforeMs - now };
+  if (judgement.kind === "untouchable") return judgement.error;
+  if (judgement.kind !== "held" && now < notBeforeMs) return { kind: "held", freeInMs: notBeforeMs - now };
   // The very CAS that this asks for was refused a moment ago, and looking told nothing new: the store is in doubt about the key (rule W6).
-  const { refused } = view;
-  if (
-    judgement.kind === "free" &&
-    refused !== undefined &&
-    refused.etag === view.current?.etag &&
-    now - refused.atMs < lease.settings.pollMs
-  )
-    return { kind: "held", freeInMs: refused.atMs + lease.settings.pollMs - now };
-  return judgement;
+  if (judgement.kind === "free") return unlessInDoubt(view, view.current?.etag, lease, judgement);
+  if (judgement.kind !== "end") return judgement;
+  const member = observationsOf(lease.settings.store).view(judgement.ref.member);
+  return unlessInDoubt(member, judgement.member?.etag, lease, judgement);
 }
 
-/**
- * One look at the key, conditional once an ETag is known.
- * @returns what hindered it, if something that waiting may mend did. @throws StoreAccessError, StoreUnsafeError, the reason of `signal`.
- */
-export async function look(
+function unlessInDoubt<J extends Judgement>(
+  view: KeyView,
+  etag: string | undefined,
   lease: LeaseObject,
-  options: { readonly signal: AbortSignal },
-): Promise<StoreUnavailableError | RecordError | undefined> {
-  const { store, key, timing } = lease.settings;
-  const { view } = lease;
-  const read: ReadResult = await store.get(key, {
-    // A version that was learnt by writing it has no Last-Modified yet, and a 304 would never tell it (rule C3).
-    ifNoneMatch: lease.settings.takeover === "observe" || view.current?.lastModifiedMs !== undefined ? view.current?.etag : undefined,
-    maxBytes: MAX_RECORD_BYTES,
-    timeoutMs: timing.requestTimeoutMs,
-    signal: options.signal,
-  });
-  options.signal.throwIfAborted();
-  if (read.kind === "denied") throw read.error;
-  if (read.kind === "unavailable") return read.error;
-  const noted = view.note(read, lease.nowMs());
-  if (noted === "stale") lease.counters.add("staleReads");
-  return noted instanceof RecordError ? noted : undefined;
+  judgement: J,
+): J | Extract<Judgement, { kind: "held" }> {
+  const { refused } = view;
+  const now = lease.nowMs();
+  if (refused === undefined || refused.etag !== etag || now - refused.atMs >= lease.settings.pollMs) return judgement;
+  return { kind: "held", freeInMs: refused.atMs + lease.settings.pollMs - now };
 }
 
 /** Where only the store's own time counts and the store has none to trust, waiting would never end (rules C3, T4). */
@@ -174,12 +194,15 @@ async function ensureSafe(lease: LeaseObject, options: ContendOptions): Promise<
 export async function take(
   lease: LeaseObject,
   options: TakeOptions,
-  by: "released" | "orphan" | "observation" | "store-time",
+  by: Extract<Judgement, { kind: "free" }>["by"],
+  open: LogicalWrite[] = [],
 ): Promise<Tenancy | undefined> {
   const { view } = lease;
-  const { store, key, timing } = lease.settings;
-  const base: Sighting | undefined = view.current;
-  const record = lease.acquisition(base?.record, options.payload ?? base?.record.payload);
+  const { store, key, timing, session } = lease.settings;
+  const write: LogicalWrite = {
+    record: lease.acquisition(view.current?.record, options.payload ?? view.current?.record.payload),
+    base: view.current,
+  };
   const context: WriteContext = {
     store,
     key,
@@ -187,32 +210,32 @@ export async function take(
     written: lease.written,
     requestTimeoutMs: timing.requestTimeoutMs,
     onTrouble: (e) => options.onTrouble(e),
+    // Sent only under the tenancy that it names, while that is held; each time anew (rule S3).
+    beforeSend: session && (() => session.membership.assertHeld()),
   };
   // A caller that waits no longer still gets the two requests that a lost reply takes.
   const patienceMs = Math.min(lifetimeMs(timing), Math.max(leftOf(options, lease), 2 * timing.requestTimeoutMs));
-  const end = await carryOut(
-    context,
-    { record, base },
-    {
-      until: addMs(readClocks(store.clock), patienceMs),
-      forMs: lifetimeMs(timing),
-      signal: options.signal,
-      abortRequests: false,
-      explainRefusal: false,
-    },
-  );
-  const applied = end.kind === "applied" ? { etag: end.etag, record, firstSentAt: end.firstSentAt } : adoptedBelowFlag(end, record);
+  const end = await carryOut(context, write, {
+    until: addMs(readClocks(store.clock), patienceMs),
+    forMs: lifetimeMs(timing),
+    signal: options.signal,
+    abortRequests: false,
+    explainRefusal: false,
+  });
+  const applied =
+    end.kind === "applied" ? { etag: end.etag, record: write.record, firstSentAt: end.firstSentAt } : adoptedBelowFlag(end, write.record);
   if (applied === undefined) {
+    if ((end.kind === "undecided" || end.kind === "denied") && end.mayLand) open.push(write);
     if (end.kind === "denied") throw end.error;
-    if (end.kind === "refused" || end.kind === "settled") view.noteRefused(base?.etag, lease.nowMs());
-    if (end.kind === "undecided" && end.mayLand && (options.signal.aborted || leftOf(options, lease) <= 0))
-      await giveUp(lease, { record, base }, options.hooks);
+    if (end.kind === "refused" || end.kind === "settled") view.noteRefused(write.base?.etag, lease.nowMs());
+    const givesUp = options.signal.aborted || leftOf(options, lease) <= 0;
+    // What a session has left behind is looked after until it is decided (rule S14).
+    if (end.kind === "undecided" && end.mayLand && givesUp && session === undefined) await giveUp(lease, write, options.hooks);
     return undefined;
   }
   view.accept({ etag: applied.etag, record: applied.record, sinceMs: lease.nowMs(), lastModifiedMs: undefined, dateMs: undefined });
-  // An answer that comes after the deadline makes an orphan, which is never adopted any more (rules H3, W7); the next round takes it again.
-  if (remainingMs(addMs(applied.firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0) return undefined;
-  const tenancy = new Tenancy(lease, applied, options.hooks);
+  if (isLate(lease, applied.firstSentAt)) return undefined;
+  const tenancy = adopt(lease, applied, options.hooks);
   lease.counters.add("acquired");
   if (options.signal.aborted) {
     await tenancy.release("stopped");
@@ -221,7 +244,31 @@ export async function take(
   if (by === "orphan") lease.counters.add("orphansTaken");
   else if (by === "observation") lease.counters.add("takeoversByObservation");
   else if (by === "store-time") lease.counters.add("takeoversByStoreTime");
+  else if (by === "session") lease.counters.add("takeoversOfSessions");
   return tenancy;
+}
+
+interface Applied {
+  readonly etag: string;
+  readonly record: LeaseRecord;
+  readonly firstSentAt: Instant;
+}
+
+/**
+ * The clocks are looked at before the answer. One that comes after the deadline makes an orphan, which is never adopted any more (rules H3, W7);
+ * the next round takes it again. One that comes after the session's means nothing, although the store took it (rule S2).
+ */
+function isLate(lease: LeaseObject, firstSentAt: Instant): boolean {
+  const { session, timing, store } = lease.settings;
+  if (session !== undefined) return !session.membership.isHeld();
+  return remainingMs(addMs(firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0;
+}
+
+function adopt(lease: LeaseObject, { etag, record, firstSentAt }: Applied, hooks: TenancyHooks): Tenancy {
+  const { session } = lease.settings;
+  if (record.session === undefined) return new TimedTenancy(lease, { etag, record, firstSentAt }, hooks);
+  if (session === undefined) throw new Error(`"${lease.settings.key}" was acquired for a session, and there is none`);
+  return new SessionTenancy(lease, session, { etag, record, firstSentAt }, hooks);
 }
 
 /**
@@ -235,18 +282,15 @@ async function giveUp(lease: LeaseObject, write: LogicalWrite, hooks: TenancyHoo
   if (read.kind !== "found" || firstSentAt === undefined) return;
   const settled = settle(key, write, read, lease.written);
   if (settled.kind !== "mine" && !(settled.kind === "still-mine" && settled.applied)) return;
-  if (remainingMs(addMs(firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0) return;
+  if (isLate(lease, firstSentAt)) return;
   const record = settled.kind === "mine" ? write.record : settled.record;
-  const tenancy = new Tenancy(lease, { etag: settled.etag, record, firstSentAt }, hooks);
+  const tenancy = adopt(lease, { etag: settled.etag, record, firstSentAt }, hooks);
   lease.counters.add("acquired");
   await tenancy.release("stopped");
 }
 
 /** The acquisition was applied, and an operator's flag was written on top before its fate was known. */
-function adoptedBelowFlag(
-  end: Awaited<ReturnType<typeof carryOut>>,
-  record: Sighting["record"],
-): ConstructorParameters<typeof Tenancy>[1] | undefined {
+function adoptedBelowFlag(end: WriteEnd, record: LeaseRecord): Applied | undefined {
   if (end.kind !== "settled" || end.as.kind !== "still-mine" || end.as.record.holderNonce !== record.nonce) return undefined;
   return { etag: end.as.etag, record: end.as.record, firstSentAt: end.firstSentAt };
 }

@@ -15,6 +15,10 @@ export const LEASE_COUNTERS = [
   "orphansTaken",
   "takeoversByObservation",
   "takeoversByStoreTime",
+  /** Locks of a session that is over. */
+  "takeoversOfSessions",
+  /** Dead members that this lease object ended in the store (rule S6). */
+  "membersEnded",
   "staleReads",
   "clockAnomalies",
   /** Must stay 0 while clocks keep their rate: another acquired while both of this process's clocks said "held" (invariant I7). */

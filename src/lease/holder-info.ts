@@ -1,13 +1,14 @@
 import { parseInstant, toDate } from "../clock/calendar.ts";
 import type { HolderInfo } from "../errors.ts";
-import type { Json, LeaseRecord } from "../record/record.ts";
+import type { Json, LeaseRecord, TimedRecord } from "../record/record.ts";
 import type { ObjectStore, StoreVerdict } from "../store/object-store.ts";
-import type { Sighting } from "./observations.ts";
+import { fateOf, type MemberView } from "./member.ts";
+import { observationsOf, type Sighting } from "./observations.ts";
 import { storeAgeMs, watchMs } from "./timing.ts";
 
 /**
  * The present holder as a sighting tells it; `undefined` when it is released, or its holder is dead for certain: by watching (rule C2), or by the
- * store's stamps where a verdict found them fit (rule C3).
+ * store's stamps where a verdict found them fit (rule C3). A lock that names a session is held as long as the member, of which `member` tells.
  */
 export function holderOf<M>(
   key: string,
@@ -15,13 +16,32 @@ export function holderOf<M>(
   nowMs: number,
   parse: (value: Json | undefined) => M | undefined,
   verdict?: StoreVerdict,
+  member?: MemberView,
 ): HolderInfo<M> | undefined {
   if (seen?.record.state !== "held") return undefined;
-  const watchLeftMs = watchMs(seen.record) - (nowMs - seen.sinceMs);
-  const stampsLeftMs = verdict?.storeTime === true ? leftByStampsMs(seen, verdict.skewMs) : Infinity;
+  const bound = boundOf(seen, member, nowMs);
+  if (bound === "over") return undefined;
+  if (bound === undefined) return describeHolder(key, seen.record, undefined, parse);
+  const watchLeftMs = watchMs(bound.record) - (nowMs - bound.sinceMs);
+  const stampsLeftMs = verdict?.storeTime === true ? leftByStampsMs(bound, verdict.skewMs) : Infinity;
   const freeInMs = Math.min(watchLeftMs, stampsLeftMs);
   if (freeInMs <= 0) return undefined;
   return describeHolder(key, seen.record, freeInMs, parse);
+}
+
+/** The record that bounds a held one: itself, or its session's member; "over" where that is ended, `undefined` where it is not known. */
+function boundOf(seen: Sighting, member: MemberView | undefined, nowMs: number): Sighting<TimedRecord> | "over" | undefined {
+  const { record } = seen;
+  if (record.session === undefined) return { ...seen, record };
+  const fate = member && fateOf(member, record.session, nowMs, 0);
+  if (fate?.kind === "alive") return fate.seen;
+  return fate?.kind === "ended" || fate?.kind === "missing" ? "over" : undefined;
+}
+
+/** What this process knows of the member that a sighting names, if it names one. */
+export function memberOf(store: ObjectStore, seen: Sighting | undefined): MemberView | undefined {
+  const ref = seen?.record.session;
+  return ref && observationsOf(store).view(ref.member);
 }
 
 /**
@@ -33,11 +53,12 @@ export async function verdictOn(
   store: ObjectStore,
   signal: AbortSignal | undefined,
 ): Promise<StoreVerdict | undefined> {
-  if (seen?.record.state !== "held" || leftByStampsMs(seen, 0) > 0) return undefined;
+  const bound = seen?.record.state === "held" ? boundOf(seen, memberOf(store, seen), store.clock.monotonicMs()) : undefined;
+  if (bound === undefined || bound === "over" || leftByStampsMs(bound, 0) > 0) return undefined;
   return await store.knownVerdict?.({ signal });
 }
 
-function leftByStampsMs({ record, dateMs, lastModifiedMs }: Sighting, skewMs: number): number {
+function leftByStampsMs({ record, dateMs, lastModifiedMs }: Sighting<TimedRecord>, skewMs: number): number {
   return dateMs === undefined || lastModifiedMs === undefined ? Infinity : storeAgeMs(record, skewMs) - (dateMs - lastModifiedMs);
 }
 

@@ -1,10 +1,11 @@
 import { toIso } from "../clock/calendar.ts";
 import { freshId } from "../clock/wait.ts";
-import type { Json, LeaseRecord } from "../record/record.ts";
+import type { Json, LeaseRecord, TimedRecord } from "../record/record.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { Counters } from "./counters.ts";
 import type { Judge, Takeover } from "./judge.ts";
 import { type KeyView, observationsOf } from "./observations.ts";
+import type { SessionTie } from "./session-tie.ts";
 import { lifetimeMs, type LeaseTiming } from "./timing.ts";
 import { WrittenNonces } from "./written.ts";
 
@@ -19,6 +20,10 @@ export interface LeaseSettings {
   readonly metadata?: Json | undefined;
   /** Renews what it holds every third of the ttl. Default true; without it a tenancy ends at its first deadline. */
   readonly renews?: boolean | undefined;
+  /** Held through this session: the record names its tenancy, and is never renewed. Without: a time of its own. */
+  readonly session?: SessionTie | undefined;
+  /** The key was drawn at random for this object alone, so that there is nothing to read before the first write (rule W6). */
+  readonly isFresh?: boolean | undefined;
 }
 
 /**
@@ -49,6 +54,8 @@ export class LeaseObject {
       node: this.settings.node,
       takeover: this.settings.takeover,
       storeSkewMs,
+      pollMs: this.settings.pollMs,
+      memberOf: (ref) => observationsOf(this.settings.store).view(ref.member),
       isMyOrphan: (record) => record.instance === this.instance && this.written.has(record.holderNonce),
     };
   }
@@ -58,43 +65,58 @@ export class LeaseObject {
    * or becomes `payload`.
    */
   acquisition(base: LeaseRecord | undefined, payload: Json | undefined = base?.payload): LeaseRecord {
-    const { node, timing, metadata } = this.settings;
+    const { node, metadata, session } = this.settings;
     const nonce = freshId(this.settings.store.random);
-    return {
-      state: "held",
+    const { acquiredAt, renewedAt, ...bounds } = this.#times();
+    const record = {
+      state: "held" as const,
       holder: node,
       instance: this.instance,
       nonce,
       holderNonce: nonce,
       fencingToken: (base?.fencingToken ?? 0) + 1,
       version: (base?.version ?? 0) + 1,
-      ttlMs: timing.ttlMs,
-      marginMs: timing.marginMs,
-      ...this.#times(),
+      acquiredAt,
+      renewedAt,
       metadata,
       payload,
       extra: base?.extra ?? {},
     };
+    return session === undefined ? { ...record, ...bounds } : { ...record, session: session.ref };
   }
 
-  renewal(of: LeaseRecord, payload: Json | undefined = of.payload): LeaseRecord {
+  renewal(of: TimedRecord, payload: Json | undefined = of.payload): TimedRecord {
     const { acquiredAt } = of;
     return { ...this.#next(of), ...this.#times(), payload, acquiredAt, flag: undefined };
   }
 
-  release(of: LeaseRecord, fields: ReleaseFields, payload: Json | undefined = of.payload): LeaseRecord {
-    return { ...this.#next(of), state: "released", endedBy: "self", payload, flag: undefined, ...fields };
+  /** Whatever is released has a time of its own, in the format that every version reads (rules S16, R4). */
+  release(of: LeaseRecord, fields: ReleaseFields, payload: Json | undefined = of.payload): TimedRecord {
+    const { ttlMs, marginMs, expiresAt } = of.session === undefined ? of : this.#times();
+    return {
+      ...this.#next(of),
+      ttlMs,
+      marginMs,
+      expiresAt,
+      session: undefined,
+      payload,
+      state: "released",
+      endedBy: "self",
+      flag: undefined,
+      ...fields,
+    };
   }
 
-  #next(of: LeaseRecord): LeaseRecord {
+  #next<R extends LeaseRecord>(of: R): R {
     const nonce = freshId(this.settings.store.random);
     return { ...of, nonce, holderNonce: nonce, version: of.version + 1 };
   }
 
-  #times(): Pick<LeaseRecord, "acquiredAt" | "renewedAt" | "expiresAt"> {
+  #times(): Pick<TimedRecord, "ttlMs" | "marginMs" | "acquiredAt" | "renewedAt" | "expiresAt"> {
     const { store, timing } = this.settings;
     const now = store.clock.wallMs();
-    return { acquiredAt: toIso(now), renewedAt: toIso(now), expiresAt: toIso(now + lifetimeMs(timing)) };
+    const { ttlMs, marginMs } = timing;
+    return { ttlMs, marginMs, acquiredAt: toIso(now), renewedAt: toIso(now), expiresAt: toIso(now + lifetimeMs(timing)) };
   }
 }
 

@@ -4,9 +4,9 @@ import { decodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
 import { compareRecords, type LeaseRecord, type Position } from "../record/record.ts";
 
 /** One version of a record, as it was first seen. */
-export interface Sighting {
+export interface Sighting<R extends LeaseRecord = LeaseRecord> {
   readonly etag: string;
-  readonly record: LeaseRecord;
+  readonly record: R;
   /** On this process's monotonic clock, after the reply that first showed it (rule C2). */
   readonly sinceMs: number;
   /** `Last-Modified` of the response that showed it, where the store sends one. */

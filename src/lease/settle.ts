@@ -4,21 +4,21 @@ import { compareRecords, type LeaseRecord } from "../record/record.ts";
 import type { ReadResult } from "../store/object-store.ts";
 
 /** One logical write: what it was conditioned on and what it puts there. Every attempt of it is the same bytes (rule W3). */
-export interface LogicalWrite {
-  readonly record: LeaseRecord;
+export interface LogicalWrite<R extends LeaseRecord = LeaseRecord> {
+  readonly record: R;
   /** The version that it replaces; `undefined` for a create. */
   readonly base: { readonly etag: string; readonly record: LeaseRecord } | undefined;
 }
 
 /** What a read, made after this write was refused, says about it. */
-export type Settlement =
+export type Settlement<R extends LeaseRecord = LeaseRecord> =
   /** It was applied: its nonce stands there. */
   | { readonly kind: "mine"; readonly etag: string }
   /**
    * My tenancy goes on, but this version is not the one I know: an operator's flag on top, or a write of mine that I had given up on.
    * `applied`: the write in question is below it, as `holderNonce` says (rule H4).
    */
-  | { readonly kind: "still-mine"; readonly etag: string; readonly record: LeaseRecord; readonly applied: boolean }
+  | { readonly kind: "still-mine"; readonly etag: string; readonly record: R; readonly applied: boolean }
   /** Somebody else's record stands there; the write can never be applied any more, because its base is gone for good. */
   | { readonly kind: "other"; readonly etag: string; readonly record: LeaseRecord }
   | { readonly kind: "gone" }
@@ -30,12 +30,12 @@ export type Settlement =
  * Pure. `written`: all nonces of this lease object whose fate was once open; a record whose `holderNonce` is none of them was not written by
  * this object's tenancy, whatever instance it names (a clone of this process could name the same one, rule H9).
  */
-export function settle(
+export function settle<R extends LeaseRecord>(
   key: string,
-  write: LogicalWrite,
+  write: LogicalWrite<R>,
   read: Extract<ReadResult, { kind: "found" | "absent" | "too-large" }>,
   written: { has(nonce: string): boolean },
-): Settlement {
+): Settlement<R> {
   if (read.kind === "absent") return write.base === undefined ? { kind: "again" } : { kind: "gone" };
   if (read.kind === "too-large")
     return { kind: "unreadable", error: new RecordError(`the object at "${key}" is larger than any record`, { key, kind: "foreign" }) };
@@ -55,6 +55,7 @@ export function settle(
   }
   const { instance, fencingToken } = write.record;
   const mine = seen.state === "held" && seen.instance === instance && seen.fencingToken === fencingToken && written.has(seen.holderNonce);
-  if (mine) return { kind: "still-mine", etag, record: seen, applied: seen.holderNonce === write.record.nonce };
+  // Whatever this object wrote in one tenancy is of one kind.
+  if (mine) return { kind: "still-mine", etag, record: seen as R, applied: seen.holderNonce === write.record.nonce };
   return { kind: "other", etag, record: seen };
 }

@@ -1,14 +1,7 @@
-import { MAX_TIMER_MS, type TimerHandle } from "../clock/clock.ts";
-import { addMs, clockGapMs, type Instant, readClocks, remainingMs } from "../clock/deadline.ts";
-import { backoffMs, sleep } from "../clock/wait.ts";
-import { type AnyConsensusError, type EndReason, LeaseEndedError, LeaseLostError, type LossReason } from "../errors.ts";
-import { MAX_RECORD_BYTES } from "../record/codec.ts";
+import type { AnyConsensusError, EndReason, LeaseEndedError, LeaseLostError } from "../errors.ts";
 import type { Flag, Json, LeaseRecord } from "../record/record.ts";
-import type { LeaseObject, ReleaseFields } from "./lease-object.ts";
-import { type LeaseSignal, leaseSignal } from "./lease-signal.ts";
-import { settle } from "./settle.ts";
-import { lifetimeMs } from "./timing.ts";
-import { carryOut, type WriteContext, type WriteEnd } from "./write.ts";
+import type { ReleaseFields } from "./lease-object.ts";
+import type { LeaseSignal } from "./lease-signal.ts";
 
 export type ReleaseOutcome = "released" | "already-released" | "not-mine" | "unknown";
 
@@ -18,333 +11,40 @@ export interface TenancyHooks {
   flagged(flag: Flag): void;
 }
 
-/** A version of the record that this tenancy knows to stand in the store. */
-interface Confirmed {
-  readonly etag: string;
-  readonly record: LeaseRecord;
-  /** Before the first send of the holder's write in it: what its deadline counts from (rule H1). */
-  readonly firstSentAt: Instant;
-}
-
-const CLOCK_ANOMALY_MS = 1000;
-
 /**
- * One acquisition, from the applied write to its end. It is held while both clocks are before the deadline and nothing has ended it; it ends
- * once, and never revives (rule H3).
+ * One acquisition, from the applied write to its end, as the faces of a lease see it: with a time of its own (`TimedTenancy`), or held through a
+ * session (`SessionTenancy`). It ends once, and never revives (rule H3).
  */
-export class Tenancy {
+export interface Tenancy {
   readonly key: string;
   readonly fencingToken: number;
   readonly signal: LeaseSignal;
   /** Resolves when belief ends, with what ended it. */
   readonly ended: Promise<LeaseLostError | LeaseEndedError>;
+  readonly lost: boolean;
+  /** The newest version of the record that is known to be this tenancy's. */
+  readonly record: LeaseRecord;
   /** The renewal that is failing now, if one is. */
-  trouble: AnyConsensusError | undefined;
-  /** What the record keeps for its face: the next renewal, or the release, writes it. */
+  readonly trouble: AnyConsensusError | undefined;
+  /** What the record keeps for its face: the next renewal, where there is one, or the release writes it. */
   payload: Json | undefined;
-
-  readonly #lease: LeaseObject;
-  readonly #hooks: TenancyHooks;
-  readonly #controller = new AbortController();
-  /** Stops the loop and the requests that it has under way. */
-  readonly #loop = new AbortController();
-  readonly #acquiredAt: Instant;
-  #confirmed: Confirmed;
-  #deadline: Instant;
-  /** The older version that reads have shown since the last write of mine was applied, if they have (rule W7). */
-  #older: LeaseRecord | undefined;
-  #timer: TimerHandle | undefined;
-  #over: LeaseLostError | LeaseEndedError | undefined;
-  #resolveEnded!: (e: LeaseLostError | LeaseEndedError) => void;
-  #release: Promise<ReleaseOutcome> | undefined;
-
-  constructor(lease: LeaseObject, confirmed: Confirmed, hooks: TenancyHooks) {
-    this.#lease = lease;
-    this.#hooks = hooks;
-    this.#confirmed = confirmed;
-    this.#acquiredAt = confirmed.firstSentAt;
-    this.key = lease.settings.key;
-    this.payload = confirmed.record.payload;
-    this.fencingToken = confirmed.record.fencingToken;
-    this.signal = leaseSignal(this.#controller, () => this.isHeld());
-    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
-    this.#deadline = this.#deadlineOf(confirmed);
-    this.#armTimer();
-    if (lease.settings.renews === false) return;
-    // What it throws is no answer of the store (a record that kept fields leave no room in, say): the lease runs out at its deadline.
-    this.#renewLoop().catch((e: unknown) => this.#noteTrouble(e as AnyConsensusError));
-  }
-
-  get lost(): boolean {
-    return this.#over instanceof LeaseLostError;
-  }
-
-  get record(): LeaseRecord {
-    return this.#confirmed.record;
-  }
-
+  readonly remainingMs: number;
+  readonly heldForMs: number;
+  /** Milliseconds since the newest write that is known to be applied, and that belief rests on, was first sent. */
+  readonly unconfirmedForMs: number;
   /** Both clocks, now. Finding the deadline past ends the tenancy on the spot (rules H2, H3). */
-  isHeld(): boolean {
-    if (this.#over === undefined && this.remainingMs <= 0) this.#expire();
-    return this.#over === undefined;
-  }
-
+  isHeld(): boolean;
   /** @throws LeaseLostError or LeaseEndedError when it is not held any more. */
-  assertHeld(): void {
-    if (!this.isHeld() && this.#over !== undefined) throw this.#over;
-  }
-
-  get remainingMs(): number {
-    if (this.#over !== undefined) return 0;
-    return Math.max(0, remainingMs(this.#deadline, readClocks(this.#lease.settings.store.clock)));
-  }
-
-  get heldForMs(): number {
-    return this.#lease.nowMs() - this.#acquiredAt.monotonicMs;
-  }
-
-  /** Milliseconds since the newest write that is known to be applied was first sent. */
-  get unconfirmedForMs(): number {
-    return this.#lease.nowMs() - this.#confirmed.firstSentAt.monotonicMs;
-  }
-
+  assertHeld(): void;
   /**
    * One GET: whether the store still names this tenancy. Extends nothing.
    * @throws LeaseLostError, LeaseEndedError; StoreUnavailableError or StoreAccessError when the store did not say; the reason of `signal`.
    */
-  async verify(signal?: AbortSignal): Promise<void> {
-    this.assertHeld();
-    signal?.throwIfAborted();
-    const { store, timing } = this.#lease.settings;
-    const read = await store.get(this.key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs, signal });
-    signal?.throwIfAborted();
-    this.assertHeld();
-    if (read.kind === "unavailable" || read.kind === "denied") throw read.error;
-    if (read.kind === "not-modified") return;
-    const { record } = this.#confirmed;
-    // A write of mine may be under way and have been applied: whatever is mine by nonce is not a loss.
-    const settled = settle(this.key, { record, base: { etag: "", record } }, read, this.#lease.written);
-    if (settled.kind === "other" || settled.kind === "gone" || settled.kind === "unreadable") this.#end(this.#lossOf(settled));
-    this.assertHeld();
-  }
-
+  verify(signal?: AbortSignal): Promise<void>;
   /** Tells the work to stop: the signal aborts, the lease stays held and renewed meanwhile (rule H7). */
-  askToStop(reason: EndReason): void {
-    if (!this.#controller.signal.aborted) this.#controller.abort(this.#endedError(reason));
-  }
-
+  askToStop(reason: EndReason): void;
   /** Belief ends here and now, before any release is sent (rule H7). Without effect on an ended tenancy. */
-  endBelief(reason: EndReason): void {
-    if (!this.isHeld()) return;
-    // Who was asked to stop before hears of that one end, by whichever way it asks.
-    const { aborted, reason: asked } = this.#controller.signal;
-    this.#end(aborted && asked instanceof LeaseEndedError ? asked : this.#endedError(reason));
-  }
-
+  endBelief(reason: EndReason): void;
   /** Ends belief and frees the key with one conditional PUT. Never rejects; a second call says so. */
-  async release(reason: EndReason = "released", fields: ReleaseFields = {}): Promise<ReleaseOutcome> {
-    if (this.#release !== undefined) {
-      await this.#release;
-      return "already-released";
-    }
-    this.endBelief(reason);
-    if (this.#over instanceof LeaseLostError) return "not-mine";
-    // What it throws is no answer of the store (a record that kept fields leave no room in): the key is freed by its ttl.
-    this.#release = this.#sendRelease(fields).catch(() => "unknown");
-    return this.#release;
-  }
-
-  async #renewLoop(): Promise<void> {
-    const { store, timing } = this.#lease.settings;
-    const signal = this.#loop.signal;
-    // A flag that was written over the acquisition before its fate was known. Told when whoever acquired it has the tenancy in hand.
-    const { flag } = this.#confirmed.record;
-    if (flag !== undefined && (await sleep(store.clock, 0, { signal, keepAlive: true }))) this.#hooks.flagged(flag);
-    for (let failures = 0; this.isHeld();) {
-      const dueMs = this.#confirmed.firstSentAt.monotonicMs + timing.renewEveryMs - this.#lease.nowMs();
-      const waitMs =
-        failures === 0 ? dueMs : Math.max(dueMs, backoffMs(store.random, failures, 50, Math.min(1000, lifetimeMs(timing) / 8)));
-      if (waitMs > 0) await sleep(store.clock, waitMs, { signal, keepAlive: true });
-      if (!this.isHeld()) return;
-      // However many writes fail, the one that proves the record to be mine stays among those that are remembered (rule H4).
-      this.#lease.written.add(this.#confirmed.record.holderNonce, this.#confirmed.firstSentAt);
-      const write = { record: this.#lease.renewal(this.#confirmed.record, this.payload), base: this.#confirmed };
-      const end = await carryOut(this.#context(), write, {
-        until: this.#deadline,
-        forMs: lifetimeMs(timing),
-        signal,
-        abortRequests: true,
-        explainRefusal: true,
-      });
-      // The clock is looked at before the answer: after a pause the answer may run before the due timer (rule H3).
-      if (!this.isHeld()) return;
-      failures = this.#takeRenewal(end, write.record) ? 0 : failures + 1;
-    }
-  }
-
-  /** @returns whether the record is known to be mine, so that the next renewal follows the usual rhythm. */
-  #takeRenewal(end: WriteEnd, record: LeaseRecord): boolean {
-    switch (end.kind) {
-      case "applied":
-        this.#lease.counters.add("renewals");
-        this.#confirm({ etag: end.etag, record, firstSentAt: end.firstSentAt });
-        return true;
-      case "denied":
-        this.#noteTrouble(end.error);
-        return false;
-      case "refused":
-      case "undecided":
-        return false;
-      case "settled": {
-        if (end.as.kind !== "still-mine") {
-          this.#end(this.#lossOf(end.as));
-          return false;
-        }
-        const seen = end.as.record;
-        // The deadline counts from the write that is proven to be below this version, never from "it is mine" alone (rule H4).
-        const firstSentAt = this.#lease.written.firstSentAt(seen.holderNonce) ?? this.#confirmed.firstSentAt;
-        this.#confirm({ etag: end.as.etag, record: seen, firstSentAt });
-        if (seen.flag !== undefined) this.#hooks.flagged(seen.flag);
-        return true;
-      }
-    }
-  }
-
-  #confirm(confirmed: Confirmed): void {
-    const now = readClocks(this.#lease.settings.store.clock);
-    if (Math.abs(clockGapMs(this.#confirmed.firstSentAt, now)) > CLOCK_ANOMALY_MS) this.#lease.counters.add("clockAnomalies");
-    this.#confirmed = confirmed;
-    this.#deadline = this.#deadlineOf(confirmed);
-    this.trouble = undefined;
-    this.#older = undefined;
-    this.#lease.view.accept({
-      etag: confirmed.etag,
-      record: confirmed.record,
-      sinceMs: this.#lease.nowMs(),
-      lastModifiedMs: undefined,
-      dateMs: undefined,
-    });
-    if (this.isHeld()) this.#armTimer();
-  }
-
-  async #sendRelease(fields: ReleaseFields): Promise<ReleaseOutcome> {
-    const { store, timing } = this.#lease.settings;
-    const until = addMs(readClocks(store.clock), 2 * timing.requestTimeoutMs);
-    let base: { readonly etag: string; readonly record: LeaseRecord } = this.#confirmed;
-    for (let round = 0; round < 3; round++) {
-      const record = this.#lease.release(base.record, fields, this.payload);
-      const end = await carryOut(
-        this.#context(),
-        { record, base },
-        { until, forMs: lifetimeMs(timing), maxAttempts: 4, abortRequests: false, explainRefusal: true },
-      );
-      if (end.kind === "applied") {
-        this.#lease.view.accept({ etag: end.etag, record, sinceMs: this.#lease.nowMs(), lastModifiedMs: undefined, dateMs: undefined });
-        return "released";
-      }
-      if (end.kind !== "settled") return "unknown";
-      if (end.as.kind !== "still-mine") return "not-mine";
-      // A renewal that was under way, or an operator's flag, got in between.
-      base = { etag: end.as.etag, record: end.as.record };
-    }
-    return "unknown";
-  }
-
-  #context(): WriteContext {
-    const { store, key, timing } = this.#lease.settings;
-    const { counters, written } = this.#lease;
-    return {
-      store,
-      key,
-      counters,
-      written,
-      requestTimeoutMs: timing.requestTimeoutMs,
-      onTrouble: (e) => this.#noteTrouble(e),
-      onOlder: (record) => (this.#older = record),
-    };
-  }
-
-  #noteTrouble(error: AnyConsensusError): void {
-    // A release has its outcome to tell of trouble; only a renewal that fails is news to the holder.
-    if (!this.isHeld()) return;
-    this.trouble = error;
-    this.#lease.counters.add("renewalsFailed");
-    this.#hooks.renewalFailed(error, this.remainingMs);
-  }
-
-  #deadlineOf(confirmed: Confirmed): Instant {
-    return addMs(confirmed.firstSentAt, lifetimeMs(this.#lease.settings.timing));
-  }
-
-  /** The timer that ends the tenancy, whatever a hung request does. In steps, so that a jump of the wall clock is seen too. */
-  #armTimer(): void {
-    this.#timer?.cancel();
-    const { clock } = this.#lease.settings.store;
-    const onTimer = (): void => {
-      if (this.isHeld()) this.#armTimer();
-    };
-    this.#timer = clock.setTimer(Math.min(this.remainingMs, MAX_TIMER_MS), onTimer, { keepAlive: true });
-  }
-
-  #expire(): void {
-    const now = readClocks(this.#lease.settings.store.clock);
-    const lateMs = -remainingMs(this.#deadline, now);
-    const gapMs = clockGapMs(this.#confirmed.firstSentAt, now);
-    const anomaly = Math.abs(gapMs) > CLOCK_ANOMALY_MS;
-    if (anomaly) this.#lease.counters.add("clockAnomalies");
-    if (anomaly || lateMs > Math.max(this.#lease.settings.timing.marginMs, CLOCK_ANOMALY_MS)) {
-      const what = anomaly
-        ? `the wall clock moved ${Math.round(gapMs)} ms more than the monotonic clock (a suspended machine, or a clock that was set)`
-        : `this process did not run for a while (stopped, or its event loop was blocked)`;
-      this.#end(this.#lostError("frozen", `the deadline was found ${Math.round(lateMs)} ms past: ${what}`));
-    } else if (this.#older !== undefined && this.#older.fencingToken < this.fencingToken) {
-      const what = `the record went back to fencing token ${this.#older.fencingToken}, and no write was taken until the deadline`;
-      this.#end(this.#lostError("token-regression", what));
-    } else {
-      const why = this.trouble === undefined ? "it could not be renewed" : `it could not be renewed: ${this.trouble.message}`;
-      this.#end(this.#lostError("expired", `the deadline passed, ${why}`));
-    }
-  }
-
-  #lossOf(seen: Exclude<Extract<WriteEnd, { kind: "settled" }>["as"], { kind: "still-mine" }>): LeaseLostError {
-    switch (seen.kind) {
-      case "gone":
-        return this.#lostError("deleted", "its record was deleted");
-      case "unreadable":
-        return this.#lostError("replaced", `its record was replaced: ${seen.error.message}`, seen.error);
-      case "other":
-        if (seen.record.fencingToken > this.fencingToken) {
-          // Only broken clocks let this happen while ours say that we hold; this is counted in production too (invariant I7).
-          this.#lease.counters.add("overtakenWhileValid");
-          return this.#lostError("overtaken", `${seen.record.holder} acquired it with fencing token ${seen.record.fencingToken}`);
-        }
-        return this.#lostError(
-          "replaced",
-          `its record was changed by another (${seen.record.state}, holder ${seen.record.holder}, fencing token ${seen.record.fencingToken})`,
-        );
-    }
-  }
-
-  #lostError(reason: LossReason, detail: string, cause?: unknown): LeaseLostError {
-    return new LeaseLostError(`lease "${this.key}" (fencing token ${this.fencingToken}) was lost: ${detail}`, {
-      key: this.key,
-      reason,
-      cause,
-    });
-  }
-
-  #endedError(reason: EndReason): LeaseEndedError {
-    return new LeaseEndedError(`lease "${this.key}" (fencing token ${this.fencingToken}) ended: ${reason}`, { key: this.key, reason });
-  }
-
-  #end(error: LeaseLostError | LeaseEndedError): void {
-    if (this.#over !== undefined) return;
-    this.#over = error;
-    this.#lease.counters.add(error instanceof LeaseLostError ? "lost" : "released");
-    this.#timer?.cancel();
-    this.#loop.abort();
-    // The signal first, then everybody who awaits the end (invariant I5).
-    if (!this.#controller.signal.aborted) this.#controller.abort(error);
-    this.#resolveEnded(error);
-  }
+  release(reason?: EndReason, fields?: ReleaseFields): Promise<ReleaseOutcome>;
 }

@@ -11,15 +11,21 @@ export interface WriteContext extends DeliveryContext {
   readonly counters: Counters;
   /** Nonces of this lease object; the write's own is added before it is first sent. */
   readonly written: WrittenNonces;
+  /** Called before each attempt: what it throws ends the write. */
+  readonly beforeSend?: (() => void) | undefined;
   /** Hears of each older version that a read shows after a refusal (rule W7). */
   readonly onOlder?: ((record: LeaseRecord) => void) | undefined;
 }
 
 export type WriteLimits = DeliveryLimits;
-export type WriteEnd = DeliveryEnd<Exclude<Settlement, { kind: "mine" | "again" }>>;
+export type WriteEnd<R extends LeaseRecord = LeaseRecord> = DeliveryEnd<Exclude<Settlement<R>, { kind: "mine" | "again" }>>;
 
 /** Carries one write of a lease's record to its end. */
-export async function carryOut(context: WriteContext, write: LogicalWrite, limits: WriteLimits): Promise<WriteEnd> {
+export async function carryOut<R extends LeaseRecord>(
+  context: WriteContext,
+  write: LogicalWrite<R>,
+  limits: WriteLimits,
+): Promise<WriteEnd<R>> {
   const { key, written } = context;
   return await deliver(
     context,
@@ -28,6 +34,7 @@ export async function carryOut(context: WriteContext, write: LogicalWrite, limit
       body: encodeRecord(key, write.record),
       baseEtag: write.base?.etag,
       maxBytes: MAX_RECORD_BYTES,
+      beforeSend: context.beforeSend,
       onFirstSend: (at) => written.add(write.record.nonce, at),
       settle: (read) => {
         const settled = settle(key, write, read, written);

@@ -74,6 +74,12 @@ export function text(o: Fields, name: string): string {
   return value;
 }
 
+export function objectOf(o: Fields, name: string): Fields {
+  const value = o[name];
+  if (typeof value !== "object" || value === null) throw new Error(`has ${name} ${showField(value)} where an object belongs`);
+  return value as Fields;
+}
+
 export function instant(o: Fields, name: string): string {
   const value = text(o, name);
   if (parseInstant(value) === undefined) throw new Error(`has ${name} ${showField(value)} where a date belongs`);

@@ -25,6 +25,35 @@ export function leaseKey(prefix: string, space: "elections" | "locks" | "members
   return `${prefix}${space}/${escapeName(name)}`;
 }
 
+/** Where the member record of one tenancy of a session lives. The id is random and never used again (rule S12). */
+export function memberKey(prefix: string, id: string): string {
+  return `${prefix}members/${id}`;
+}
+
+const MEMBER_PATH = /^((?:\.\.\/){1,8})(members\/[\w-]{1,64})$/;
+
+/**
+ * The way from a lock's key to the record of the member that it names. Records say it like this, and not as a whole key, because two programs
+ * may reach the same objects through stores of different prefixes: a member that is looked for in the wrong place would look ended.
+ * `undefined` where there is no such way.
+ */
+export function pathToMember(key: string, member: string): string | undefined {
+  const at = member.lastIndexOf("members/");
+  const prefix = member.slice(0, Math.max(0, at));
+  if (at < 0 || !key.startsWith(prefix)) return undefined;
+  const path = "../".repeat(key.slice(prefix.length).split("/").length - 1) + member.slice(at);
+  return MEMBER_PATH.test(path) ? path : undefined;
+}
+
+/** The inverse of `pathToMember`; `undefined` for what it never makes. */
+export function memberFromPath(key: string, path: string): string | undefined {
+  const [, ups = "", tail = ""] = MEMBER_PATH.exec(path) ?? [];
+  const segments = key.split("/");
+  const kept = segments.length - 1 - ups.length / 3;
+  if (ups === "" || kept < 0) return undefined;
+  return [...segments.slice(0, kept), tail].join("/");
+}
+
 /** What a name must be that this one is not; `undefined` when nothing is wrong with it. */
 export function nameFault(name: unknown): string | undefined {
   if (typeof name !== "string") return "a text";

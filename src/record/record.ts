@@ -5,8 +5,10 @@
 /** What may stand in `metadata`. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [k: string]: Json };
 
-/** The format this version writes, and the newest that it touches (rule R4). */
-export const RECORD_FORMAT = 1;
+/** The newest format that this version reads and writes (rule R4). Only a record that names a session needs it. */
+export const RECORD_FORMAT = 2;
+/** What a record without a session is written in, so that versions from before sessions go on reading it. */
+export const TIMED_FORMAT = 1;
 
 /** An operator's word to the holder, written over a held record without changing anything else (rule O1). */
 export interface Flag {
@@ -15,10 +17,19 @@ export interface Flag {
   readonly to?: string | undefined;
   /** Who wrote it, for people. */
   readonly by?: string | undefined;
+  /** On the record of a session's member: which of its locks is meant, by key and fencing token (rule S15). Without: the session itself. */
+  readonly lock?: { readonly key: string; readonly fencingToken: number } | undefined;
 }
 
-export interface LeaseRecord {
-  readonly state: "held" | "released";
+/** One tenancy of a member: its id alone never means anything, because the same member may come back (rule S1). */
+export interface SessionRef {
+  /** Key of the member record. */
+  readonly member: string;
+  /** The fencing token of that tenancy. */
+  readonly token: number;
+}
+
+interface CommonFields {
   /** The holder's node name, for people: it decides nothing (rule H9). */
   readonly holder: string;
   /** Random id of the lease object that acquired it. */
@@ -31,32 +42,58 @@ export interface LeaseRecord {
   readonly fencingToken: number;
   /** Grows at every write. */
   readonly version: number;
-  readonly ttlMs: number;
-  /** How long before `ttlMs` its holder stops believing. */
-  readonly marginMs: number;
   /** ISO 8601, for people. */
   readonly acquiredAt: string;
   readonly renewedAt: string;
-  readonly expiresAt: string;
   readonly metadata?: Json | undefined;
   /**
    * What the face of this lease keeps in its record, held or not: opaque here. It stays through renewals, releases and takeovers, until a holder
    * writes another.
    */
   readonly payload?: Json | undefined;
-  /** With `released`: whether the tenancy was ended by its holder or by another (rule C6). */
-  readonly endedBy?: "self" | "other" | undefined;
   /** How long it stays closed after a tenancy that its holder did not end itself (rule C6). */
   readonly lockDelayMs?: number | undefined;
+  /** Fields of a later version of this format: kept through every rewrite (rule R4). */
+  readonly extra: Readonly<Record<string, unknown>>;
+}
+
+/** A record with a time of its own: a lease that is renewed, and everything that is released. */
+export interface TimedRecord extends CommonFields {
+  readonly state: "held" | "released";
+  readonly ttlMs: number;
+  /** How long before `ttlMs` its holder stops believing. */
+  readonly marginMs: number;
+  /** ISO 8601, for people. */
+  readonly expiresAt: string;
+  /** With `released`: whether the tenancy was ended by its holder or by another (rule C6). */
+  readonly endedBy?: "self" | "other" | undefined;
   /** With `released`: how long it stays closed all the same (rule C6). */
   readonly holdForMs?: number | undefined;
   /** With `released`: the node that may take it at once; the others wait for `reserveMs` (rule C7). */
   readonly reservedFor?: string | undefined;
   readonly reserveMs?: number | undefined;
   readonly flag?: Flag | undefined;
-  /** Fields of a later version of this format: kept through every rewrite (rule R4). */
-  readonly extra: Readonly<Record<string, unknown>>;
+  readonly session?: undefined;
 }
+
+/**
+ * A lock that is held exactly as long as the tenancy that it names. It has no time of its own and is never judged by its age (rule S9); whoever
+ * wants a word with its holder flags the member record (rule S15).
+ */
+export interface SessionRecord extends CommonFields {
+  readonly state: "held";
+  readonly session: SessionRef;
+  readonly ttlMs?: undefined;
+  readonly marginMs?: undefined;
+  readonly expiresAt?: undefined;
+  readonly endedBy?: undefined;
+  readonly holdForMs?: undefined;
+  readonly reservedFor?: undefined;
+  readonly reserveMs?: undefined;
+  readonly flag?: undefined;
+}
+
+export type LeaseRecord = TimedRecord | SessionRecord;
 
 /** The order of a key's records is by token and version, not by when they were seen: reads may be stale (rule W7). Negative: `a` is older. */
 export function compareRecords(a: Position, b: Position): number {

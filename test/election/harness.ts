@@ -6,7 +6,7 @@ import type { Term } from "../../src/election/term.ts";
 import type { ConsensusEvent, Wiring } from "../../src/lease/wiring.ts";
 import { sleep } from "../../src/clock/wait.ts";
 import { decodeRecord } from "../../src/record/codec.ts";
-import type { Json, LeaseRecord } from "../../src/record/record.ts";
+import type { Json, TimedRecord } from "../../src/record/record.ts";
 import type { Stats } from "../../src/store/object-store.ts";
 import type { TestNode, TestWorld } from "../../src/testing/sim/test-world.ts";
 
@@ -83,10 +83,12 @@ export function eventTypes(c: Contender): string[] {
   return c.events.map((e) => e.type).filter((type) => type !== "leader");
 }
 
-export function recordIn(world: TestWorld): LeaseRecord {
+export function recordIn(world: TestWorld): TimedRecord {
   const body = world.peek(KEY);
   if (body === undefined) throw new Error("there is no record");
-  return decodeRecord(KEY, body);
+  const record = decodeRecord(KEY, body);
+  if (record.session !== undefined) throw new Error("it names a session");
+  return record;
 }
 
 export function delta(now: Stats, then: Stats): Record<string, number> {

@@ -233,7 +233,7 @@ describe("no storm", () => {
 describe("what may not be touched", () => {
   it.each([
     ["foreign", jsonBody({ hello: 1 })],
-    ["newer", jsonBody({ format: 2 })],
+    ["newer", jsonBody({ format: 3 })],
     ["damaged", encodeRecord(KEY, someRecord()).slice(0, 60)],
     ["foreign", new TextEncoder().encode("x".repeat(10_000))],
   ])("a %s object is told, looked at once a poll, and left as it is (rule R4)", async (kind, body) => {

@@ -5,7 +5,7 @@ import { LeaseObject, type LeaseSettings } from "../../src/lease/lease-object.ts
 import type { Tenancy } from "../../src/lease/tenancy.ts";
 import { deriveTiming } from "../../src/lease/timing.ts";
 import { decodeRecord, encodeRecord } from "../../src/record/codec.ts";
-import type { Flag, LeaseRecord } from "../../src/record/record.ts";
+import type { Flag, LeaseRecord, TimedRecord } from "../../src/record/record.ts";
 import type { ObjectStore, ReadResult, RequestOptions, StoreVerdict, WriteResult } from "../../src/store/object-store.ts";
 import type { TestNode, TestWorld } from "../../src/testing/sim/test-world.ts";
 import { KEY, someRecord } from "./records.ts";
@@ -137,16 +137,18 @@ export async function acquired(
   return Object.assign(attempt, { tenancy });
 }
 
-export function recordIn(world: TestWorld): LeaseRecord {
+export function recordIn(world: TestWorld): TimedRecord {
   const body = world.peek(KEY);
   if (body === undefined) throw new Error("there is no record");
-  return decodeRecord(KEY, body);
+  const record = decodeRecord(KEY, body);
+  if (record.session !== undefined) throw new Error("it names a session");
+  return record;
 }
 
 /** What an operator's tool does: writes over the record that is there now, changing this much. */
-export function operatorWrites(world: TestWorld, over: Partial<LeaseRecord>): LeaseRecord {
+export function operatorWrites(world: TestWorld, over: Partial<TimedRecord>): TimedRecord {
   const now = recordIn(world);
-  const record: LeaseRecord = { ...now, nonce: `operator-${now.version + 1}`, version: now.version + 1, ...over };
+  const record: TimedRecord = { ...now, nonce: `operator-${now.version + 1}`, version: now.version + 1, ...over };
   world.overwrite(KEY, encodeRecord(KEY, record));
   return record;
 }

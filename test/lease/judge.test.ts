@@ -1,19 +1,27 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { judge, type Judge, type Judgement, type Takeover } from "../../src/lease/judge.ts";
-import type { Sighting } from "../../src/lease/observations.ts";
-import type { LeaseRecord } from "../../src/record/record.ts";
+import { KeyView, type Sighting } from "../../src/lease/observations.ts";
+import type { TimedRecord } from "../../src/record/record.ts";
 import { someRecord } from "./records.ts";
 
 const SINCE = 1_000_000;
 const LM = 1_767_225_600_000;
 
-function seen(over: Partial<LeaseRecord> = {}, stamps: { lm?: number | undefined; date?: number | undefined } = {}): Sighting {
+function seen(over: Partial<TimedRecord> = {}, stamps: { lm?: number | undefined; date?: number | undefined } = {}): Sighting {
   return { etag: '"e"', record: someRecord(over), sinceMs: SINCE, lastModifiedMs: stamps.lm, dateMs: stamps.date };
 }
 
 function by(over: Partial<Judge> = {}): Judge {
-  return { node: "b", takeover: "auto", storeSkewMs: 1_000, isMyOrphan: () => false, ...over };
+  return {
+    node: "b",
+    takeover: "auto",
+    storeSkewMs: 1_000,
+    isMyOrphan: () => false,
+    memberOf: (ref) => new KeyView(ref.member),
+    pollMs: 5_000,
+    ...over,
+  };
 }
 
 const after = (ms: number): number => SINCE + ms;

@@ -4,7 +4,7 @@ import { RecordError } from "../../src/errors.ts";
 import { KeyView, Observations, observationsOf, type Sighting } from "../../src/lease/observations.ts";
 import { WrittenNonces } from "../../src/lease/written.ts";
 import { encodeRecord } from "../../src/record/codec.ts";
-import type { LeaseRecord } from "../../src/record/record.ts";
+import type { TimedRecord } from "../../src/record/record.ts";
 import type { ReadResult } from "../../src/store/object-store.ts";
 import { jsonBody, KEY, someRecord } from "./records.ts";
 
@@ -15,7 +15,7 @@ type Read = Parameters<KeyView["note"]>[0];
 function found(
   fencingToken: number,
   version: number,
-  over: Partial<LeaseRecord> = {},
+  over: Partial<TimedRecord> = {},
   dateMs?: number,
 ): Extract<ReadResult, { kind: "found" }> {
   const record = someRecord({ nonce: `n${fencingToken}.${version}`, fencingToken, version, ...over });
@@ -118,7 +118,7 @@ describe("what is known of a key", () => {
     view.note(found(3, 3), 0);
     const garbage = { ...found(3, 4), body: jsonBody({ hi: 1 }) };
     expect(errorKind(view.note(garbage, 1))).toBe("foreign");
-    expect(errorKind(view.note({ ...garbage, body: jsonBody({ format: 2 }) }, 1))).toBe("newer");
+    expect(errorKind(view.note({ ...garbage, body: jsonBody({ format: 3 }) }, 1))).toBe("newer");
     expect(errorKind(view.note({ ...garbage, body: new Uint8Array(0) }, 1))).toBe("foreign");
     expect(errorKind(view.note({ kind: "too-large", etag: '"big"', size: 1e6 }, 1))).toBe("foreign");
     expect(view.current?.etag).toBe('"3.3"');

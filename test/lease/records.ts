@@ -1,12 +1,12 @@
 /** Records for tests: one that is right, and ways to change it. */
 import { encodeRecord } from "../../src/record/codec.ts";
-import type { LeaseRecord } from "../../src/record/record.ts";
+import type { TimedRecord } from "../../src/record/record.ts";
 
 export const KEY = "locks/elections/x";
 
 let count = 0;
 
-export function someRecord(over: Partial<LeaseRecord> = {}): LeaseRecord {
+export function someRecord(over: Partial<TimedRecord> = {}): TimedRecord {
   const nonce = over.nonce ?? `nonce-${++count}`;
   return {
     state: "held",
@@ -26,7 +26,7 @@ export function someRecord(over: Partial<LeaseRecord> = {}): LeaseRecord {
   };
 }
 
-export function someBody(over: Partial<LeaseRecord> = {}): Uint8Array {
+export function someBody(over: Partial<TimedRecord> = {}): Uint8Array {
   return encodeRecord(KEY, someRecord(over));
 }
 

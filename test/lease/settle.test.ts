@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { settle, type LogicalWrite, type Settlement } from "../../src/lease/settle.ts";
-import type { LeaseRecord } from "../../src/record/record.ts";
+import type { TimedRecord } from "../../src/record/record.ts";
 import type { ReadResult } from "../../src/store/object-store.ts";
 import { KEY, jsonBody, someBody, someRecord } from "./records.ts";
 
@@ -8,16 +8,19 @@ const BASE = someRecord({ nonce: "old", instance: "me", fencingToken: 5, version
 const base = { etag: '"base"', record: BASE };
 
 /** A renewal of mine, version 11, that was refused. */
-const renewal: LogicalWrite = { record: { ...BASE, nonce: "new", holderNonce: "new", version: 11 }, base };
-const acquisition: LogicalWrite = {
+const renewal: LogicalWrite<TimedRecord> = { record: { ...BASE, nonce: "new", holderNonce: "new", version: 11 }, base };
+const acquisition: LogicalWrite<TimedRecord> = {
   record: someRecord({ nonce: "new", instance: "me", fencingToken: 6, version: 11 }),
   base: { etag: '"base"', record: { ...BASE, instance: "them" } },
 };
-const creation: LogicalWrite = { record: someRecord({ nonce: "new", instance: "me", fencingToken: 1, version: 1 }), base: undefined };
+const creation: LogicalWrite<TimedRecord> = {
+  record: someRecord({ nonce: "new", instance: "me", fencingToken: 1, version: 1 }),
+  base: undefined,
+};
 
 const mineOnce = new Set(["old", "new"]);
 
-function found(over: Partial<LeaseRecord>, etag = '"now"'): Extract<ReadResult, { kind: "found" }> {
+function found(over: Partial<TimedRecord>, etag = '"now"'): Extract<ReadResult, { kind: "found" }> {
   return { kind: "found", etag, body: someBody(over), dateMs: undefined, lastModifiedMs: undefined };
 }
 const absent: ReadResult & { kind: "absent" } = { kind: "absent", dateMs: undefined };
@@ -84,7 +87,7 @@ describe("settle: what a read says about a refused write (rule W3)", () => {
     expect(settle(KEY, renewal, garbage, mineOnce)).toMatchObject({ kind: "unreadable", error: { kind: "foreign" } });
     const large: ReadResult & { kind: "too-large" } = { kind: "too-large", etag: '"x"', size: 1e6 };
     expect(settle(KEY, renewal, large, mineOnce)).toMatchObject({ kind: "unreadable", error: { kind: "foreign" } });
-    const newer = { ...found({}), body: jsonBody({ format: 2 }) };
+    const newer = { ...found({}), body: jsonBody({ format: 3 }) };
     expect(settle(KEY, renewal, newer, mineOnce)).toMatchObject({ kind: "unreadable", error: { kind: "newer" } });
   });
 });

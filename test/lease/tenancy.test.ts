@@ -283,7 +283,7 @@ describe("a refusal that is not mine", () => {
   it.each([
     ["deleted", undefined],
     ["replaced", jsonBody({ hello: "world" })],
-    ["replaced", jsonBody({ format: 2 })],
+    ["replaced", jsonBody({ format: 3 })],
     ["replaced", new TextEncoder().encode("x".repeat(MAX_RECORD_BYTES + 1))],
     ["replaced", encodeRecord(KEY, someRecord({ state: "released", fencingToken: 1, version: 9 }))],
   ])("%s: ends at once, and what is there is left alone", async (reason, body) => {

@@ -25,8 +25,8 @@ export const CONTENDING: readonly TestedMutant[] = [
     edits: [
       edit(
         "lease/contend.ts",
-        "const record = lease.acquisition(base?.record, options.payload ?? base?.record.payload);",
-        'const record = by === "orphan" && base !== undefined ? lease.renewal(base.record) : lease.acquisition(base?.record);',
+        "record: lease.acquisition(view.current?.record, options.payload ?? view.current?.record.payload),",
+        'record: by === "orphan" && view.current?.record.session === undefined && view.current !== undefined ? lease.renewal(view.current.record) : lease.acquisition(view.current?.record),',
       ),
     ],
     tests: [CONTEND],
@@ -139,8 +139,8 @@ export const CONTENDING: readonly TestedMutant[] = [
     edits: [
       edit(
         "lease/lease-object.ts",
-        "      ...this.#times(),\n      metadata,",
-        "      ...this.#times(),\n      reservedFor: base?.reservedFor,\n      metadata,",
+        "      renewedAt,\n      metadata,",
+        "      renewedAt,\n      reservedFor: base?.reservedFor,\n      metadata,",
       ),
     ],
     tests: [STEP_DOWN],
@@ -193,7 +193,7 @@ export const CONTENDING: readonly TestedMutant[] = [
   {
     id: "given-up-and-left-closed",
     breaks: "stop: an acquisition whose reply was lost leaves the key closed for W",
-    edits: [edit("lease/contend.ts", "await giveUp(lease, { record, base }, options.hooks);", "await Promise.resolve(options.hooks);")],
+    edits: [edit("lease/contend.ts", "await giveUp(lease, write, options.hooks);", "await Promise.resolve(options.hooks);")],
     tests: [CONTEND],
   },
   {
@@ -231,8 +231,8 @@ export const CONTENDING: readonly TestedMutant[] = [
     breaks: "C5: a poll reads the whole record",
     edits: [
       edit(
-        "lease/contend.ts",
-        'ifNoneMatch: lease.settings.takeover === "observe" || view.current?.lastModifiedMs !== undefined ? view.current?.etag : undefined,',
+        "lease/look.ts",
+        'ifNoneMatch: takeover === "observe" || view.current?.lastModifiedMs !== undefined ? view.current?.etag : undefined,',
         "ifNoneMatch: undefined,",
       ),
     ],

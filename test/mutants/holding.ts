@@ -40,9 +40,9 @@ export const HOLDING: readonly TestedMutant[] = [
     breaks: "H3: assertHeld lets an ended tenancy pass while its deadline is ahead",
     edits: [
       edit(
-        "lease/tenancy.ts",
-        "if (!this.isHeld() && this.#over !== undefined) throw this.#over;",
-        "if (remainingMs(this.#deadline, readClocks(this.#lease.settings.store.clock)) <= 0 && !this.isHeld() && this.#over !== undefined) throw this.#over;",
+        "lease/timed-tenancy.ts",
+        "if (!this.isHeld() && this.#belief.over !== undefined) throw this.#belief.over;",
+        "if (remainingMs(this.#deadline, readClocks(this.#lease.settings.store.clock)) <= 0 && !this.isHeld() && this.#belief.over !== undefined) throw this.#belief.over;",
       ),
     ],
     tests: [ENDING],
@@ -62,13 +62,13 @@ export const HOLDING: readonly TestedMutant[] = [
   {
     id: "H4-flag-unheard",
     breaks: "H4: a flag is wiped out and not obeyed",
-    edits: [edit("lease/tenancy.ts", "if (seen.flag !== undefined) this.#hooks.flagged(seen.flag);", "")],
+    edits: [edit("lease/timed-tenancy.ts", "if (seen.flag !== undefined) this.#hooks.flagged(seen.flag);", "")],
     tests: [TENANCY, STEP_DOWN],
   },
   {
     id: "H4-flag-at-acquisition-unheard",
     breaks: "H4: a flag over an acquisition whose reply was lost is not obeyed",
-    edits: [edit("lease/tenancy.ts", "if (flag !== undefined && (await sleep", "if (flag !== flag && (await sleep")],
+    edits: [edit("lease/timed-tenancy.ts", "if (flag !== undefined && (await sleep", "if (flag !== flag && (await sleep")],
     tests: [TENANCY],
   },
   {
@@ -76,9 +76,9 @@ export const HOLDING: readonly TestedMutant[] = [
     breaks: "H4: a renewal that is denied ends the tenancy",
     edits: [
       edit(
-        "lease/tenancy.ts",
+        "lease/timed-tenancy.ts",
         "        this.#noteTrouble(end.error);\n        return false;",
-        '        this.#end(this.#lostError("expired", "denied"));\n        return false;',
+        '        this.#end(this.#belief.lost("expired", "denied"));\n        return false;',
       ),
     ],
     tests: [TENANCY],
@@ -87,7 +87,11 @@ export const HOLDING: readonly TestedMutant[] = [
     id: "H4-own-nonce-forgotten",
     breaks: "H4: after many failed writes the nonce that proves the record is forgotten",
     edits: [
-      edit("lease/tenancy.ts", "      this.#lease.written.add(this.#confirmed.record.holderNonce, this.#confirmed.firstSentAt);\n", ""),
+      edit(
+        "lease/timed-tenancy.ts",
+        "      this.#lease.written.add(this.#confirmed.record.holderNonce, this.#confirmed.firstSentAt);\n",
+        "",
+      ),
     ],
     tests: [TENANCY],
   },
@@ -96,7 +100,7 @@ export const HOLDING: readonly TestedMutant[] = [
     breaks: "H4: a renewal reads first",
     edits: [
       edit(
-        "lease/tenancy.ts",
+        "lease/timed-tenancy.ts",
         "const write = { record: this.#lease.renewal(this.#confirmed.record, this.payload), base: this.#confirmed };",
         "await store.get(this.key);\n      const write = { record: this.#lease.renewal(this.#confirmed.record, this.payload), base: this.#confirmed };",
       ),
@@ -114,9 +118,9 @@ export const HOLDING: readonly TestedMutant[] = [
     breaks: "H7: work that is told to stop is not covered any more",
     edits: [
       edit(
-        "lease/tenancy.ts",
+        "lease/timed-tenancy.ts",
         "for (let failures = 0; this.isHeld();) {",
-        "for (let failures = 0; this.isHeld() && !this.#controller.signal.aborted;) {",
+        "for (let failures = 0; this.isHeld() && !this.signal.aborted;) {",
       ),
     ],
     tests: [ENDING, STOP],
@@ -184,7 +188,7 @@ export const HOLDING: readonly TestedMutant[] = [
   {
     id: "M-payload-of-the-acquisition-stays",
     breaks: "M: a renewal or a release writes what the acquisition kept for its face, and not what it keeps by now",
-    edits: [edit("lease/lease-object.ts", 'state: "released", endedBy: "self", payload,', 'state: "released", endedBy: "self",')],
+    edits: [edit("lease/lease-object.ts", "session: undefined,\n      payload,", "session: undefined,")],
     tests: [ENDING],
   },
   {
@@ -192,14 +196,14 @@ export const HOLDING: readonly TestedMutant[] = [
     breaks: "H3: a renewal that was applied after all revives an ended tenancy",
     edits: [
       edit(
-        "lease/tenancy.ts",
+        "lease/timed-tenancy.ts",
         "      if (!this.isHeld()) return;\n      failures = this.#takeRenewal",
         "      failures = this.#takeRenewal",
       ),
       edit(
-        "lease/tenancy.ts",
-        "    this.#confirmed = confirmed;\n    this.#deadline = this.#deadlineOf(confirmed);\n    this.trouble",
-        "    this.#over = undefined;\n    this.#confirmed = confirmed;\n    this.#deadline = this.#deadlineOf(confirmed);\n    this.trouble",
+        "lease/timed-tenancy.ts",
+        "return this.#belief.over === undefined;",
+        "return remainingMs(this.#deadline, readClocks(this.#lease.settings.store.clock)) > 0;",
       ),
     ],
     tests: [TENANCY],

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { RecordError } from "../../src/errors.ts";
 import { decodeRecord, encodeRecord, MAX_LEAN_RECORD_BYTES, MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES } from "../../src/record/codec.ts";
 import { MAX_RECORD_MS } from "../../src/record/fields.ts";
-import { compareRecords, type LeaseRecord } from "../../src/record/record.ts";
+import { compareRecords, type LeaseRecord, type SessionRecord, type TimedRecord } from "../../src/record/record.ts";
 import { jsonBody, KEY, someBody, someRecord } from "../lease/records.ts";
 
 const shortText = fc.string({ unit: "grapheme", maxLength: 40 });
@@ -14,7 +14,7 @@ const json = fc.jsonValue({ maxDepth: 3 }).map((v) => JSON.parse(JSON.stringify(
 
 /** Names that no version of the format knows, among them those that hurt careless code. */
 const unknownName = fc.oneof(
-  fc.constantFrom("__proto__", "constructor", "toString", "session", "ack", "extra", ""),
+  fc.constantFrom("__proto__", "constructor", "toString", "ack", "extra", ""),
   fc.string({ maxLength: 12 }).map((s) => `x-${s}`),
 );
 const extra = fc.array(fc.tuple(unknownName, json), { maxLength: 4 }).map((entries) => Object.fromEntries(entries));
@@ -22,7 +22,7 @@ const extra = fc.array(fc.tuple(unknownName, json), { maxLength: 4 }).map((entri
 const optional = <T>(name: string, value: fc.Arbitrary<T>): fc.Arbitrary<object> =>
   fc.option(value, { nil: undefined }).map((v) => (v === undefined ? {} : { [name]: v }));
 
-const anyRecord: fc.Arbitrary<LeaseRecord> = fc
+const anyTimed: fc.Arbitrary<TimedRecord> = fc
   .tuple(
     fc.record({
       state: fc.constantFrom("held", "released"),
@@ -48,8 +48,20 @@ const anyRecord: fc.Arbitrary<LeaseRecord> = fc
     optional("reserveMs", durationMs),
     optional("flag", fc.constantFrom<object>({ kind: "asked" }, { kind: "step-down", to: "b" }, { kind: "revoke", by: "op" })),
   )
-  .map(([own, ...more]) => Object.assign({}, own, ...more) as LeaseRecord)
+  .map(([own, ...more]) => Object.assign({}, own, ...more) as TimedRecord)
   .filter((record) => JSON.stringify(record).length < MAX_LEAN_RECORD_BYTES / 4);
+
+/** As many folders deep as a face may want, and below whatever prefix. */
+const anySessionKey = fc.constantFrom(KEY, "locks/locks/gpu/3", "members/locks/x", "a/b/locks/locks/members/0");
+const anySession: fc.Arbitrary<SessionRecord> = fc
+  .tuple(anyTimed, fc.stringMatching(/^[0-9a-f]{32}$/), position)
+  .map(([timed, id, token]) => withSession(timed, { member: `locks/members/${id}`, token }));
+const anyRecord: fc.Arbitrary<LeaseRecord> = fc.oneof(anyTimed, anySession);
+
+function withSession(timed: TimedRecord, session: SessionRecord["session"]): SessionRecord {
+  const { ttlMs: _1, marginMs: _2, expiresAt: _3, endedBy: _4, holdForMs: _5, reservedFor: _6, reserveMs: _7, flag: _8, ...rest } = timed;
+  return { ...rest, state: "held", session };
+}
 
 function errorOf(body: Uint8Array): RecordError {
   try {
@@ -79,7 +91,7 @@ describe("codec", () => {
     fc.assert(
       fc.property(anyRecord, extra, fc.array(shortText, { minLength: 1, maxLength: 5 }), (record, more, nonces) => {
         let seen = decodeRecord(KEY, encodeRecord(KEY, { ...record, extra: { ...record.extra, ...more } }));
-        for (const nonce of nonces) seen = decodeRecord(KEY, encodeRecord(KEY, { ...seen, nonce, version: 7, state: "released" }));
+        for (const nonce of nonces) seen = decodeRecord(KEY, encodeRecord(KEY, { ...seen, nonce, version: 7 }));
         for (const [name, value] of Object.entries(more)) expect(Object.entries(seen.extra)).toContainEqual([name, value]);
       }),
     );
@@ -107,7 +119,8 @@ describe("codec", () => {
         try {
           const record = decodeRecord(KEY, body);
           expect(Number.isSafeInteger(record.fencingToken + 1) && record.fencingToken >= 1).toBe(true);
-          expect(record.marginMs).toBeLessThan(record.ttlMs);
+          if (record.session === undefined) expect(record.marginMs).toBeLessThan(record.ttlMs);
+          else expect(record.session.member).toMatch(/members\/[\w-]+$/);
         } catch (e) {
           if (!(e instanceof RecordError)) throw e;
           expect(e).toMatchObject({ code: "RECORD", key: KEY });
@@ -132,7 +145,7 @@ describe("codec", () => {
     ["format of another program", raw({ format: "v2" }), "foreign", '"v2"'],
     ["format 0", raw({ format: 0 }), "foreign", "format 0"],
     ["format 1.5", raw({ format: 1.5 }), "foreign", "format 1.5"],
-    ["a later format", raw({ format: 2 }), "newer", "format 2"],
+    ["a later format", raw({ format: 3 }), "newer", "format 3"],
     ["a later format, of which nothing else is known", jsonBody({ format: 99 }), "newer", "Upgrade"],
     ["cut off", someBody().slice(0, 100), "damaged", "not JSON"],
     ["without a nonce", raw({ nonce: undefined }), "damaged", "nonce"],
@@ -196,5 +209,59 @@ describe("the order of a key's records (rule W7)", () => {
         expect(sign).toBe(t1 === t2 ? Math.sign(v1 - v2) : Math.sign(t1 - t2));
       }),
     );
+  });
+});
+
+describe("records that name a session (rules S9, R4)", () => {
+  const MEMBER = "locks/members/0123456789abcdef0123456789abcdef";
+  const lock = withSession(someRecord(), { member: MEMBER, token: 3 });
+  const fields = (over: Record<string, unknown>): Uint8Array => {
+    const { extra: _, ...own } = lock;
+    return jsonBody({ format: 2, ...own, session: { member: "../members/abc", token: 3 }, ...over });
+  };
+
+  it("are of format 2, everything else stays of format 1: versions that know only that refuse a lock that they would misjudge", () => {
+    fc.assert(
+      fc.property(anyRecord, (record) => {
+        const written = JSON.parse(new TextDecoder().decode(encodeRecord(KEY, record))) as Record<string, unknown>;
+        expect(written["format"]).toBe(record.session === undefined ? 1 : 2);
+        expect("ttlMs" in written).toBe(record.session === undefined);
+      }),
+    );
+  });
+
+  it("say where the member is from the lock's own folder, so that a store of another prefix finds the same one", () => {
+    fc.assert(
+      fc.property(anySessionKey, fc.stringMatching(/^[0-9a-f]{32}$/), fc.constantFrom("", "p/", "deep/down/"), (key, id, prefix) => {
+        const at = key.startsWith("members/") ? "" : key.startsWith("a/") ? "a/b/locks/" : "locks/";
+        const record = withSession(someRecord(), { member: `${at}members/${id}`, token: 1 });
+        const body = encodeRecord(key, record);
+        expect(decodeRecord(`${prefix}${key}`, body).session?.member).toBe(`${prefix}${at}members/${id}`);
+      }),
+    );
+  });
+
+  it("are damaged where they have a time of their own as well, are released, or name what can be no member", () => {
+    for (const over of [
+      { ttlMs: 15_000 },
+      { flag: { kind: "asked" } },
+      { state: "released" },
+      { session: undefined },
+      { session: { member: "../members/abc" } },
+      { session: { member: "../members/abc", token: 0 } },
+      { session: { member: "members/abc", token: 1 } },
+      { session: { member: "../../../../members/abc", token: 1 } },
+      { session: { member: "../members/../x", token: 1 } },
+    ])
+      expect(errorOf(fields(over)).kind, JSON.stringify(over)).toBe("damaged");
+    expect(decodeRecord(KEY, fields({})).session).toEqual({ member: "locks/members/abc", token: 3 });
+  });
+
+  it("no record of format 1 names a session", () => {
+    expect(errorOf(raw({ session: { member: "../members/abc", token: 1 } })).kind).toBe("damaged");
+  });
+
+  it("a member that has no place beside the lock is never written", () => {
+    expect(() => encodeRecord("elsewhere/locks/x", lock)).toThrow("no place beside it");
   });
 });

@@ -19,8 +19,9 @@ export interface Edit {
 }
 
 const DELIVER = "src/lease/deliver.ts";
-const TENANCY = "src/lease/tenancy.ts";
+const TENANCY = "src/lease/timed-tenancy.ts";
 const CONTEND = "src/lease/contend.ts";
+const LOOK = "src/lease/look.ts";
 const LEASE = "src/lease/lease-object.ts";
 const SETTLE = "src/lease/settle.ts";
 const SEEN = "src/lease/observations.ts";
@@ -35,8 +36,8 @@ export const RULES: readonly Mutant[] = [
     edits: [
       {
         file: LEASE,
-        find: "#next(of: LeaseRecord): LeaseRecord {\n    const nonce = freshId(this.settings.store.random);",
-        put: "#next(of: LeaseRecord): LeaseRecord {\n    const nonce = of.nonce;",
+        find: "#next<R extends LeaseRecord>(of: R): R {\n    const nonce = freshId(this.settings.store.random);",
+        put: "#next<R extends LeaseRecord>(of: R): R {\n    const nonce = of.nonce;",
       },
     ],
   },
@@ -68,8 +69,8 @@ export const RULES: readonly Mutant[] = [
     edits: [
       {
         file: TENANCY,
-        find: "    let base: { readonly etag: string; readonly record: LeaseRecord } = this.#confirmed;",
-        put: '    if ((await store.remove(this.key)) === "removed") return "released";\n    let base: { readonly etag: string; readonly record: LeaseRecord } = this.#confirmed;',
+        find: "    let base: { readonly etag: string; readonly record: TimedRecord } = this.#confirmed;",
+        put: '    if ((await store.remove(this.key)) === "removed") return "released";\n    let base: { readonly etag: string; readonly record: TimedRecord } = this.#confirmed;',
       },
     ],
   },
@@ -212,7 +213,7 @@ export const RULES: readonly Mutant[] = [
       {
         file: TENANCY,
         find: "      if (!this.isHeld()) return;\n      failures = this.#takeRenewal",
-        put: "      if (this.#over !== undefined) return;\n      failures = this.#takeRenewal",
+        put: "      if (this.#belief.over !== undefined) return;\n      failures = this.#takeRenewal",
       },
     ],
   },
@@ -244,8 +245,8 @@ export const RULES: readonly Mutant[] = [
     edits: [
       {
         file: TENANCY,
-        find: "    this.endBelief(reason);\n    if (this.#over instanceof LeaseLostError)",
-        put: "    const early = this.isHeld() ? await this.#sendRelease(fields) : undefined;\n    this.endBelief(reason);\n    if (early !== undefined) return early;\n    if (this.#over instanceof LeaseLostError)",
+        find: "    this.endBelief(reason);\n    if (this.#belief.over instanceof LeaseLostError)",
+        put: "    const early = this.isHeld() ? await this.#sendRelease(fields) : undefined;\n    this.endBelief(reason);\n    if (early !== undefined) return early;\n    if (this.#belief.over instanceof LeaseLostError)",
       },
     ],
   },
@@ -333,14 +334,14 @@ export const RULES: readonly Mutant[] = [
     breaks: "C2: the watch counts from before the read that first showed the record",
     edits: [
       {
-        file: CONTEND,
-        find: "const noted = view.note(read, lease.nowMs());",
-        put: "const noted = view.note(read, askedAtMs);",
+        file: LOOK,
+        find: "const noted = view.note(answer, lease.nowMs());",
+        put: "const noted = view.note(answer, askedAtMs);",
       },
       {
-        file: CONTEND,
-        find: "const read: ReadResult = await store.get(key, {",
-        put: "const askedAtMs = lease.nowMs();\n  const read: ReadResult = await store.get(key, {",
+        file: LOOK,
+        find: "const answer: ReadResult = await store.get(view.key, {",
+        put: "const askedAtMs = lease.nowMs();\n  const answer: ReadResult = await store.get(view.key, {",
       },
     ],
   },
@@ -405,8 +406,8 @@ export const RULES: readonly Mutant[] = [
     edits: [
       {
         file: "src/lease/holder-info.ts",
-        find: "verdict?.storeTime === true ? leftByStampsMs(seen, verdict.skewMs) : Infinity;",
-        put: "leftByStampsMs(seen, verdict?.skewMs ?? 1000);",
+        find: "verdict?.storeTime === true ? leftByStampsMs(bound, verdict.skewMs) : Infinity;",
+        put: "leftByStampsMs(bound, verdict?.skewMs ?? 1000);",
       },
     ],
   },
@@ -428,7 +429,7 @@ export const RULES: readonly Mutant[] = [
       {
         file: JUDGE,
         find: "  if (closed === undefined) return",
-        put: '  if (record.state === "held" && globalThis.Date.parse(record.expiresAt) < by.wallMs) return { kind: "free", by: "observation" };\n  if (closed === undefined) return',
+        put: '  if (seen.record.state === "held" && globalThis.Date.parse(seen.record.expiresAt) < by.wallMs) return { kind: "free", by: "observation" };\n  if (closed === undefined) return',
       },
       {
         file: LEASE,

@@ -9,7 +9,7 @@ export const PROMISES: readonly Mutant[] = [
     breaks: "I5: whoever awaits the end hears of it before the signal does",
     edits: [
       edit(
-        "lease/tenancy.ts",
+        "lease/belief.ts",
         "    if (!this.#controller.signal.aborted) this.#controller.abort(error);\n    this.#resolveEnded(error);",
         "    this.#resolveEnded(error);\n    queueMicrotask(() => this.#controller.abort(error));",
       ),
@@ -23,12 +23,14 @@ export const PROMISES: readonly Mutant[] = [
   {
     id: "I8-listener-left",
     breaks: "I8: a request that is on its way outlives the release",
-    edits: [edit("lease/tenancy.ts", "    this.#loop.abort();\n    // The signal first", "    // The signal first")],
+    edits: [edit("lease/timed-tenancy.ts", "    this.#loop.abort();\n    end();", "    end();")],
   },
   {
     id: "C5-storm",
     breaks: "C5: a CAS that is refused for ever is repeated without a pause",
-    edits: [edit("lease/contend.ts", "now - refused.atMs < lease.settings.pollMs", "now - refused.atMs < 0")],
+    edits: [
+      edit("lease/contend.ts", "now - refused.atMs >= lease.settings.pollMs) return judgement;", "now >= refused.atMs) return judgement;"),
+    ],
   },
   {
     id: "S4-earlier-adopted",
@@ -67,20 +69,14 @@ export const PROMISES: readonly Mutant[] = [
   {
     id: "H3-late-acquisition-adopted",
     breaks: "H3, W7: an acquisition that was answered after its deadline is adopted",
-    edits: [
-      edit(
-        "lease/contend.ts",
-        "if (remainingMs(addMs(applied.firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0) return undefined;",
-        "",
-      ),
-    ],
+    edits: [edit("lease/contend.ts", "if (isLate(lease, applied.firstSentAt)) return undefined;", "")],
   },
   {
     id: "H7-someone-elses-record-released",
     breaks: "H7: a release that was refused goes on over whatever is there",
     edits: [
       edit(
-        "lease/tenancy.ts",
+        "lease/timed-tenancy.ts",
         'if (end.as.kind !== "still-mine") return "not-mine";',
         'if (end.as.kind !== "still-mine" && end.as.kind !== "other") return "not-mine";',
       ),

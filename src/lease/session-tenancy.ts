@@ -1,0 +1,184 @@
+import { addMs, readClocks } from "../clock/deadline.ts";
+import type { Instant } from "../clock/deadline.ts";
+import { type AnyConsensusError, type EndReason, LeaseEndedError, LeaseLostError } from "../errors.ts";
+import { MAX_RECORD_BYTES } from "../record/codec.ts";
+import type { Flag, Json, SessionRecord } from "../record/record.ts";
+import { Belief } from "./belief.ts";
+import type { LeaseObject, ReleaseFields } from "./lease-object.ts";
+import type { LeaseSignal } from "./lease-signal.ts";
+import type { SessionTie } from "./session-tie.ts";
+import { settle } from "./settle.ts";
+import type { ReleaseOutcome, Tenancy, TenancyHooks } from "./tenancy.ts";
+import { lifetimeMs } from "./timing.ts";
+import { carryOut } from "./write.ts";
+
+interface Confirmed {
+  readonly etag: string;
+  readonly record: SessionRecord;
+  readonly firstSentAt: Instant;
+}
+
+/**
+ * One acquisition of a lock that is held through a session. It has no deadline of its own and renews nothing: it is held while the session's
+ * own tenancy is, and until it is released (rule S2).
+ */
+export class SessionTenancy implements Tenancy {
+  readonly key: string;
+  readonly fencingToken: number;
+  readonly record: SessionRecord;
+  payload: Json | undefined;
+  readonly #lease: LeaseObject;
+  readonly #tie: SessionTie;
+  readonly #hooks: TenancyHooks;
+  readonly #confirmed: Confirmed;
+  readonly #belief: Belief;
+  #release: Promise<ReleaseOutcome> | undefined;
+
+  constructor(lease: LeaseObject, tie: SessionTie, confirmed: Confirmed, hooks: TenancyHooks) {
+    this.#lease = lease;
+    this.#tie = tie;
+    this.#hooks = hooks;
+    this.#confirmed = confirmed;
+    this.key = lease.settings.key;
+    this.record = confirmed.record;
+    this.payload = confirmed.record.payload;
+    this.fencingToken = confirmed.record.fencingToken;
+    this.#belief = new Belief(this, lease.counters, () => this.isHeld());
+    tie.enlist(this);
+  }
+
+  get signal(): LeaseSignal {
+    return this.#belief.signal;
+  }
+
+  get ended(): Promise<LeaseLostError | LeaseEndedError> {
+    return this.#belief.ended;
+  }
+
+  get lost(): boolean {
+    return this.#belief.over instanceof LeaseLostError;
+  }
+
+  get trouble(): AnyConsensusError | undefined {
+    return this.#tie.membership.trouble;
+  }
+
+  get remainingMs(): number {
+    return this.#belief.over === undefined ? this.#tie.membership.remainingMs : 0;
+  }
+
+  get heldForMs(): number {
+    return this.#lease.nowMs() - this.#confirmed.firstSentAt.monotonicMs;
+  }
+
+  get unconfirmedForMs(): number {
+    return this.#tie.membership.unconfirmedForMs;
+  }
+
+  isHeld(): boolean {
+    if (this.#belief.over === undefined && !this.#tie.membership.isHeld()) this.#end(() => this.#belief.end(this.#endOfSession()));
+    return this.#belief.over === undefined;
+  }
+
+  assertHeld(): void {
+    if (!this.isHeld() && this.#belief.over !== undefined) throw this.#belief.over;
+  }
+
+  /** Two GETs at once, because two records say it: the lock's and the member's. */
+  async verify(signal?: AbortSignal): Promise<void> {
+    this.assertHeld();
+    signal?.throwIfAborted();
+    const { store, timing } = this.#lease.settings;
+    const [read] = await Promise.all([
+      store.get(this.key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs, signal }),
+      this.#tie.membership.verify(signal).catch((e: unknown) => {
+        // What ends the session ends this lock with a reason of its own.
+        this.assertHeld();
+        throw e;
+      }),
+    ]);
+    signal?.throwIfAborted();
+    this.assertHeld();
+    if (read.kind === "unavailable" || read.kind === "denied") throw read.error;
+    if (read.kind === "not-modified") return;
+    const { record } = this.#confirmed;
+    const settled = settle(this.key, { record, base: { etag: "", record } }, read, this.#lease.written);
+    if (settled.kind === "other" || settled.kind === "gone" || settled.kind === "unreadable")
+      this.#end(() => this.#belief.end(this.#belief.lossOf(settled)));
+    this.assertHeld();
+  }
+
+  /** An operator's word about this lock, which was written on the member record (rule S15). */
+  flagged(flag: Flag): void {
+    if (this.isHeld()) this.#hooks.flagged(flag);
+  }
+
+  askToStop(reason: EndReason): void {
+    this.#belief.askToStop(reason);
+  }
+
+  endBelief(reason: EndReason): void {
+    if (this.isHeld()) this.#end(() => this.#belief.endBy(reason));
+  }
+
+  async release(reason: EndReason = "released", fields: ReleaseFields = {}): Promise<ReleaseOutcome> {
+    if (this.#release !== undefined) {
+      await this.#release;
+      return "already-released";
+    }
+    this.endBelief(reason);
+    if (this.#belief.over instanceof LeaseLostError) return "not-mine";
+    this.#release = this.#sendRelease(fields).catch(() => "unknown");
+    return this.#release;
+  }
+
+  /** Belief is over, and the session's own release frees this lock with all the others (rule S11). */
+  freedBySession(outcome: Promise<ReleaseOutcome>): void {
+    this.#release ??= outcome;
+  }
+
+  async #sendRelease(fields: ReleaseFields): Promise<ReleaseOutcome> {
+    const { store, key, timing } = this.#lease.settings;
+    const { counters, written } = this.#lease;
+    const record = this.#lease.release(this.record, fields, this.payload);
+    const end = await carryOut(
+      { store, key, counters, written, requestTimeoutMs: timing.requestTimeoutMs },
+      { record, base: this.#confirmed },
+      {
+        until: addMs(readClocks(store.clock), 2 * timing.requestTimeoutMs),
+        forMs: lifetimeMs(timing),
+        maxAttempts: 4,
+        abortRequests: false,
+        explainRefusal: true,
+      },
+    );
+    if (end.kind === "applied") {
+      this.#lease.view.accept({ etag: end.etag, record, sinceMs: this.#lease.nowMs(), lastModifiedMs: undefined, dateMs: undefined });
+      return "released";
+    }
+    if (end.kind === "settled" && end.as.kind !== "still-mine") return "not-mine";
+    this.#tie.abandon({ lease: this.#lease, nonces: [this.record.holderNonce], base: undefined });
+    return "unknown";
+  }
+
+  #endOfSession(): LeaseLostError | LeaseEndedError {
+    const { key, fencingToken } = this;
+    try {
+      this.#tie.membership.assertHeld();
+    } catch (e) {
+      if (e instanceof LeaseLostError) return this.#belief.lost(e.reason, `the session that it was held through is over: ${e.message}`, e);
+      if (e instanceof LeaseEndedError)
+        return new LeaseEndedError(`lease "${key}" (fencing token ${fencingToken}) ended with its session: ${e.reason}`, {
+          key,
+          reason: e.reason,
+          cause: e,
+        });
+    }
+    return this.#belief.lost("expired", "the session that it was held through is over");
+  }
+
+  #end(end: () => void): void {
+    this.#tie.dismiss(this);
+    end();
+  }
+}
