@@ -30,6 +30,19 @@ export interface ProbePlan {
 export const SMALL_PROBE: ProbePlan = { createRounds: 2, replaceRounds: 2, writers: 8 };
 export const FULL_PROBE: ProbePlan = { createRounds: 20, replaceRounds: 20, writers: 16 };
 
+/** What the store has to pass, in this order. */
+export const PROBE_STEPS = [
+  "create-existing",
+  "replace",
+  "replace-stale",
+  "replace-missing",
+  "create-race",
+  "replace-race",
+  "times",
+  "not-modified",
+] as const;
+export type ProbeStep = (typeof PROBE_STEPS)[number];
+
 const RACE_ATTEMPTS = 4;
 
 interface Run {
@@ -40,6 +53,7 @@ interface Run {
   readonly canDelete: boolean;
   readonly used: Set<string>;
   readonly remarks: string[];
+  readonly passed: (step: ProbeStep) => void;
   quoting: "quoted" | "unquoted";
 }
 
@@ -54,6 +68,8 @@ export async function runProbe(
     readonly plan?: ProbePlan | undefined;
     readonly run?: string | undefined;
     readonly signal?: AbortSignal | undefined;
+    /** Hears of each step that was passed; of a race once for each round. */
+    readonly onStep?: ((step: ProbeStep) => void) | undefined;
   },
 ): Promise<Findings> {
   const { place, plan = SMALL_PROBE, run: name = freshId(port.random, 8), signal } = options;
@@ -62,7 +78,17 @@ export async function runProbe(
   // Without the right to delete, the same few keys are used again and again. With it, every run has its own, so that nothing late of a dead
   // prober can get between.
   const base = `${root}/${canDelete ? name : "fixed"}`;
-  const run: Run = { port, plan, signal, base, canDelete, used: new Set(), remarks: [], quoting: "quoted" };
+  const run: Run = {
+    port,
+    plan,
+    signal,
+    base,
+    canDelete,
+    used: new Set(),
+    remarks: [],
+    passed: options.onStep ?? (() => {}),
+    quoting: "quoted",
+  };
   try {
     return await allSteps(run);
   } finally {
@@ -82,12 +108,15 @@ async function allSteps(run: Run): Promise<Findings> {
   run.port.useEtagQuoting?.("quoted");
   const first = await startingObject(run, key);
   await mustBeRefused(run, "create-existing", (body) => run.port.create(key, body, run), "a create of an object that exists was applied");
+  run.passed("create-existing");
   const firstSentMs = run.port.clock.monotonicMs();
   const second = await rightReplace(run, key, first);
+  run.passed("replace");
   const firstWrittenMs = run.port.clock.monotonicMs();
   const firstTimes = await timesOf(run, key, firstSentMs);
   await mustBeRefused(run, "replace-stale", (body) => run.port.replace(key, first, body, run), "a replace with an old ETag was applied");
   await mustStand(run, key, second);
+  run.passed("replace-stale");
   const missing = `${run.base}/missing`;
   run.used.add(missing);
   await mustBeRefused(
@@ -96,15 +125,24 @@ async function allSteps(run: Run): Promise<Findings> {
     (body) => run.port.replace(missing, `"${freshId(run.port.random)}"`, body, run),
     "a replace of an object that does not exist was applied",
   );
-  for (let i = 0; i < run.plan.createRounds; i++) await createRace(run, i);
+  run.passed("replace-missing");
+  for (let i = 0; i < run.plan.createRounds; i++) {
+    await createRace(run, i);
+    run.passed("create-race");
+  }
   let etag = second;
-  for (let i = 0; i < run.plan.replaceRounds; i++) etag = await replaceRace(run, key, etag);
+  for (let i = 0; i < run.plan.replaceRounds; i++) {
+    etag = await replaceRace(run, key, etag);
+    run.passed("replace-race");
+  }
   const left = firstWrittenMs + TIME_STEP_MS - run.port.clock.monotonicMs();
   if (left > 0) await pause(run, left);
   const lastSentMs = run.port.clock.monotonicMs();
   const last = await rightReplace(run, key, etag);
   const lastTimes = await timesOf(run, key, lastSentMs);
+  run.passed("times");
   await notModified(run, key, last, etag);
+  run.passed("not-modified");
   const times = judgeTimes([firstTimes, lastTimes]);
   return { storeTime: times.storeTime, skewMs: times.skewMs, quoting: run.quoting, remarks: [...run.remarks, ...times.remarks] };
 }

@@ -30,6 +30,7 @@ const ACTION: Readonly<Record<WireRequest["op"], string>> = {
   put: "s3:PutObject (and s3:GetObject, which If-Match needs)",
   list: "s3:ListBucket",
   delete: "s3:DeleteObject",
+  setting: "s3:GetBucketVersioning, s3:GetLifecycleConfiguration and s3:GetBucketObjectLockConfiguration",
 };
 
 const SIGNATURE_ADVICE =

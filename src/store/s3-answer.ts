@@ -2,7 +2,7 @@
 import { parseInstant } from "../clock/calendar.ts";
 
 export interface WireRequest {
-  readonly op: "get" | "put" | "list" | "delete";
+  readonly op: "get" | "put" | "list" | "delete" | "setting";
   /** The whole key, or the prefix of a list. */
   readonly key: string;
   readonly ifMatch?: string | undefined;
@@ -11,7 +11,12 @@ export interface WireRequest {
   readonly maxBytes?: number | undefined;
   readonly after?: string | undefined;
   readonly limit?: number | undefined;
+  /** Which one a `setting` asks for. */
+  readonly setting?: BucketSetting | undefined;
 }
+
+/** What a bucket is set to, beside its objects. Only `doctor` asks. */
+export type BucketSetting = "versioning" | "lifecycle" | "object-lock";
 
 export interface ListedObject {
   readonly key: string;
@@ -32,6 +37,8 @@ export interface WireAnswer {
   /** The object, where a GET was answered 200 and it was not larger than `maxBytes`. */
   readonly body?: Uint8Array | undefined;
   readonly tooLarge?: boolean | undefined;
+  /** What the SDK made of the answer to a `setting`. */
+  readonly value?: unknown;
   readonly listing?: { readonly objects: readonly ListedObject[]; readonly truncated: boolean } | undefined;
 }
 

@@ -17,7 +17,7 @@ import type {
   Unavailable,
   WriteResult,
 } from "./object-store.ts";
-import { FULL_PROBE, runProbe, type ProbePort } from "./probe.ts";
+import { FULL_PROBE, runProbe, type ProbePort, type ProbeStep } from "./probe.ts";
 import type { About } from "./s3-advice.ts";
 import {
   accessError,
@@ -51,6 +51,13 @@ const MAX_REQUEST_MS = 30_000;
 
 type Outcome = { readonly answer: WireAnswer; readonly sentMs: number } | { readonly failure: Denied | ReturnType<typeof failureOf> };
 
+export interface FullProbeOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly save?: boolean | undefined;
+  /** Hears of each step that the store has passed; of a race once for each round. */
+  readonly onStep?: ((step: ProbeStep) => void) | undefined;
+}
+
 export interface FullProbe extends Findings {
   /** Whether the verdict object says so now. */
   readonly saved: boolean;
@@ -70,6 +77,7 @@ export class S3Store implements ObjectStore {
     put: 0,
     list: 0,
     delete: 0,
+    setting: 0,
     retries: 0,
     applied: 0,
     refused: 0,
@@ -191,6 +199,13 @@ export class S3Store implements ObjectStore {
       },
     );
     return result.kind === "removed" ? "removed" : this.#counted(result);
+  }
+
+  /** One attempt of any request, for `doctor`, which asks what nothing else here needs. */
+  async examine(request: WireRequest): Promise<WireAnswer | Unavailable | Denied> {
+    const outcome = await this.#attempt({ ...request, key: this.#settings.prefix + request.key }, {});
+    if ("answer" in outcome) return outcome.answer;
+    return outcome.failure.kind === "denied" ? outcome.failure : { kind: "unavailable", error: outcome.failure.error };
   }
 
   /** One attempt, whatever comes of it (rule W2). */
@@ -334,10 +349,10 @@ export class S3Store implements ObjectStore {
    * Runs the whole probe now, whatever the verdict says; the `doctor` command calls it. With `save`, its result becomes the verdict.
    * @throws StoreUnsafeError, StoreAccessError, StoreUnavailableError, or the reason of `signal`.
    */
-  async fullProbe(options: { readonly signal?: AbortSignal | undefined; readonly save?: boolean | undefined } = {}): Promise<FullProbe> {
+  async fullProbe(options: FullProbeOptions = {}): Promise<FullProbe> {
     const port = this.#port();
     const place = await this.#place();
-    const findings = await runProbe(port, { place, plan: FULL_PROBE, signal: options.signal });
+    const findings = await runProbe(port, { place, plan: FULL_PROBE, signal: options.signal, onStep: options.onStep });
     const saved = options.save === true && (await saveVerdict(port, { place, by: processName(), signal: options.signal }, findings));
     return { ...findings, saved };
   }

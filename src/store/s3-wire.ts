@@ -11,7 +11,7 @@ import type { Clock } from "../clock/clock.ts";
 import { StoreUnsafeError } from "../errors.ts";
 import { openPools, type Pools } from "./idle-sockets.ts";
 import { destroyBody, readBody } from "./read-body.ts";
-import { BrokenAnswerError, type WireAnswer, type WireRequest } from "./s3-answer.ts";
+import { type BucketSetting, BrokenAnswerError, type WireAnswer, type WireRequest } from "./s3-answer.ts";
 import type { S3Settings } from "./s3-options.ts";
 
 export interface Wire {
@@ -131,13 +131,15 @@ async function send(
     output = (await abortable(signal, client.send(command as never, options as never) as Promise<Output>)) ?? {};
   } catch (error) {
     // An answer that the SDK could not read is an answer all the same; only a listing needs the SDK to read it.
-    if (exchange.status === undefined || signal.aborted || (request.op === "list" && exchange.status < 300)) throw error;
+    if (exchange.status === undefined || signal.aborted || ((request.op === "list" || request.op === "setting") && exchange.status < 300))
+      throw error;
     if (request.op === "get" && exchange.status < 300) throw new BrokenAnswerError("the answer could not be read", { cause: error });
   }
   if (exchange.status === undefined) throw unseen(request);
   const { status, headers } = exchange;
   if (status >= 300) return { status, headers, ...parseError(exchange) };
   if (request.op === "get") return { status, headers, ...(await objectOf(output, headers, request, signal)) };
+  if (request.op === "setting") return { status, headers, value: output };
   return { status, headers, ...(request.op === "list" ? { listing: listingOf(output) } : {}) };
 }
 
@@ -240,7 +242,9 @@ function commandFor(sdk: Sdk, settings: S3Settings, r: WireRequest): { readonly 
         ...(r.ifNoneMatch === undefined ? {} : { IfNoneMatch: r.ifNoneMatch }),
       });
     case "delete":
-      return new sdk.DeleteObjectCommand({ ...common, Key: r.key });
+      return new sdk.DeleteObjectCommand({ ...common, Key: r.key, ...(r.ifMatch === undefined ? {} : { IfMatch: r.ifMatch }) });
+    case "setting":
+      return settingCommand(sdk, settings, r.setting);
     case "list":
       return new sdk.ListObjectsV2Command({
         ...common,
@@ -249,6 +253,13 @@ function commandFor(sdk: Sdk, settings: S3Settings, r: WireRequest): { readonly 
         ...(r.limit === undefined ? {} : { MaxKeys: r.limit }),
       });
   }
+}
+
+function settingCommand(sdk: Sdk, settings: S3Settings, setting: BucketSetting | undefined): { readonly middlewareStack: unknown } {
+  const owner = settings.expectedBucketOwner === undefined ? {} : { ExpectedBucketOwner: settings.expectedBucketOwner };
+  const bucket = { Bucket: settings.bucket, ...owner };
+  if (setting === "lifecycle") return new sdk.GetBucketLifecycleConfigurationCommand(bucket);
+  return setting === "object-lock" ? new sdk.GetObjectLockConfigurationCommand(bucket) : new sdk.GetBucketVersioningCommand(bucket);
 }
 
 interface Output {
