@@ -76,7 +76,8 @@ async function reach(store: S3Store): Promise<readonly Check[]> {
   if (read.kind === "unavailable") throw read.error;
   if (read.kind === "denied") {
     const hint = read.error instanceof StoreAccessError ? read.error.hint : "";
-    return [bad("reach", "the bucket answers, and a missing object is told as missing", read.error.message, hint)];
+    const said = read.error.message.replace(`: ${hint}`, "");
+    return [bad("reach", "the bucket answers, and a missing object is told as missing", said, hint)];
   }
   const listed = await store.list("", { limit: 1 });
   const list =
@@ -149,11 +150,11 @@ function judgeMeasured(measured: Measured, ttlMs: number): readonly Check[] {
         )
       : good("write-rate", "writes of one key in a row", `${put.count} without a complaint`),
     deleteKeepsConditions === undefined
-      ? unknown("delete-condition", "DELETE keeps its condition", "it could not be told")
+      ? unknown("delete-condition", "DELETE with a condition", "it could not be told")
       : good(
           "delete-condition",
-          "DELETE keeps its condition",
-          deleteKeepsConditions ? undefined : "it does not, and nothing here relies on it",
+          "DELETE with a condition",
+          deleteKeepsConditions ? "the store keeps it" : "the store ignores it, and nothing here relies on it",
         ),
     removed
       ? good("delete", "permission to delete")
@@ -177,7 +178,7 @@ async function settings(store: S3Store, prefix: string, ttlMs: number): Promise<
   const rules = "value" in lifecycle ? ((lifecycle.value as { Rules?: readonly LifecycleRule[] } | undefined)?.Rules ?? []) : [];
   return [
     "value" in versioning
-      ? judgeVersioning({ versioning: (versioning.value ?? {}) as BucketSettings["versioning"], rules }, prefix, ttlMs)
+      ? judgeVersioning({ versioning: versioning.value ?? {}, rules }, prefix, ttlMs)
       : untold("versioning", "old versions of records", versioning),
     "value" in lifecycle ? judgeLifecycle(rules, prefix) : untold("lifecycle", "lifecycle rules", lifecycle),
     "value" in lock

@@ -31,6 +31,7 @@ export async function measure(store: S3Store, signal: AbortSignal): Promise<Meas
   const puts: number[] = [];
   let busy = 0;
   let etag: string | undefined;
+  let removed = false;
   try {
     for (let round = 0; round < ROUNDS && clock.monotonicMs() - startMs < LIMIT_MS; round++) {
       signal.throwIfAborted();
@@ -48,10 +49,11 @@ export async function measure(store: S3Store, signal: AbortSignal): Promise<Meas
     }
     const refused = await store.examine({ op: "delete", key, ifMatch: `"${freshId(store.random)}"` });
     const deleteKeepsConditions = "error" in refused ? undefined : refused.status === 412 ? true : refused.status < 300 ? false : undefined;
-    return { get: latencyOf(gets), put: latencyOf(puts), busy, deleteKeepsConditions, removed: (await store.remove(key)) === "removed" };
+    removed = (await store.remove(key)) === "removed";
+    return { get: latencyOf(gets), put: latencyOf(puts), busy, deleteKeepsConditions, removed };
   } finally {
     // Also after an error or Ctrl-C: nothing is left behind where it may be removed.
-    await store.remove(key);
+    if (!removed) await store.remove(key);
   }
 }
 

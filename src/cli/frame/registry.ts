@@ -14,5 +14,11 @@ export interface Entry {
 }
 
 export const COMMANDS: Readonly<Record<string, Entry>> = {
+  doctor: { group: "Look after it", summary: "find out whether a bucket can be trusted", load: () => import("../commands/doctor.ts") },
+  "dev-server": {
+    group: "Development",
+    summary: "run an S3 server for development, to be broken at will",
+    load: () => import("../commands/dev-server.ts"),
+  },
   version: { group: "About", summary: "print the version", load: () => import("../commands/version.ts") },
 };

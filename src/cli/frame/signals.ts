@@ -1,4 +1,5 @@
 /** Ctrl-C and its like: once is an orderly end, twice is an end at once; a command that runs a program hands them on to it. */
+import { setMaxListeners } from "node:events";
 import process from "node:process";
 import { signalStatus } from "./exit-codes.ts";
 
@@ -22,6 +23,8 @@ export class Signals {
   #diverted: ((signal: Forwarded) => void) | undefined;
 
   constructor() {
+    // Many requests at once listen to it; that is no leak.
+    setMaxListeners(0, this.#stop.signal);
     for (const name of ENDING) process.on(name, () => this.#take(name));
   }
 

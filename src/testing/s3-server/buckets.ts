@@ -21,12 +21,17 @@ interface Slot {
 /** So many versions of each object are kept, the current one not counted. */
 export const VERSIONS_KEPT = 10;
 
+/** Hears of each change before it is seen. */
+export type Keep = (key: string, object: StoredObject | undefined) => void;
+
 export class Bucket {
   readonly name: string;
   readonly #slots = new Map<string, Slot>();
+  readonly #keep: Keep | undefined;
 
-  constructor(name: string) {
+  constructor(name: string, keep?: Keep) {
     this.name = name;
+    this.#keep = keep;
   }
 
   get(key: string): StoredObject | undefined {
@@ -40,6 +45,12 @@ export class Bucket {
 
   /** `undefined` deletes. */
   set(key: string, object: StoredObject | undefined): void {
+    this.#keep?.(key, object);
+    this.load(key, object);
+  }
+
+  /** `set` for what is kept already. */
+  load(key: string, object: StoredObject | undefined): void {
     const slot = this.#slots.get(key);
     if (slot === undefined) {
       if (object !== undefined) this.#slots.set(key, { current: object, older: [] });

@@ -7,8 +7,9 @@ import type { Clock } from "../../clock/clock.ts";
 import { systemClock } from "../../clock/system.ts";
 import { ConfigError } from "../../errors.ts";
 import { aNumber, anObject, aString, type Check, checkOptions } from "../../options.ts";
-import { accessTo, Bucket, type BucketAccess } from "./buckets.ts";
+import { accessTo, type BucketAccess } from "./buckets.ts";
 import { FaultRules, NO_STORE_FAULTS, type StoreFaults, storeFaultFaults } from "./fault-rules.ts";
+import { Folder } from "./folder.ts";
 import type { CarelessMode, Fault, Faults, StoreFault } from "./faults.ts";
 import { HttpFront } from "./http-front.ts";
 import { httpDate } from "./object-operations.ts";
@@ -25,6 +26,8 @@ export interface FakeS3Options {
   readonly host?: string | undefined;
   /** Made at the start. Default `["test"]`. */
   readonly buckets?: readonly string[] | undefined;
+  /** Keeps the objects in this folder, and finds them again. Default: in memory alone. */
+  readonly dir?: string | undefined;
   /** Default `us-east-1`. */
   readonly region?: string | undefined;
   /** With them, signatures (SigV4) are checked; without, every request is taken. */
@@ -78,6 +81,7 @@ export async function fakeS3(options: FakeS3Options = {}): Promise<FakeS3> {
     port: aNumber("a port", 0, 65_535),
     host: aString("a host name or address"),
     buckets,
+    dir: aString("the path of a folder", (path) => path !== ""),
     region: aString("a region"),
     credentials: (v) => (isCredentials(v) ? undefined : "an object with the texts accessKeyId and secretAccessKey"),
     careless,
@@ -91,9 +95,10 @@ export async function fakeS3(options: FakeS3Options = {}): Promise<FakeS3> {
   const rules = new FaultRules<Fault>("all", options.seed ?? 1);
   for (const mode of options.careless ?? []) rules.addPermanent(typeof mode === "string" ? { kind: mode } : mode);
   const log = new RequestLog(options.logLimit ?? 100_000, clock);
-  const store = new S3Store({ credentials, region, clock });
+  const folder = options.dir === undefined ? undefined : new Folder(options.dir);
+  const store = new S3Store({ credentials, region, clock, folder });
   const names = options.buckets ?? ["test"];
-  for (const name of names) store.buckets.set(name, new Bucket(name));
+  for (const name of new Set([...names, ...(folder?.bucketNames() ?? [])])) store.buckets.set(name, store.newBucket(name));
   const front = await HttpFront.listen({
     host,
     port: options.port ?? 0,

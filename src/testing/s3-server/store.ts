@@ -3,6 +3,7 @@ import type { Clock } from "../../clock/clock.ts";
 import { Bucket, type StoredObject } from "./buckets.ts";
 import { BadBodyError, decodeBody, type DecodedBody } from "./chunked-body.ts";
 import type { Plan } from "./fault-rules.ts";
+import type { Folder } from "./folder.ts";
 import { listObjects } from "./list-objects.ts";
 import { accessDenied, deleteObject, getObject, putObject, type ObjectContext } from "./object-operations.ts";
 import { areChunksSigned, checkSignature, tooSkewed, wrongSigningRegion, type Credentials } from "./sigv4.ts";
@@ -14,6 +15,7 @@ export interface StoreOptions {
   readonly credentials: Credentials | undefined;
   readonly region: string;
   readonly clock: Clock;
+  readonly folder?: Folder | undefined;
 }
 
 export class S3Store {
@@ -22,6 +24,11 @@ export class S3Store {
 
   constructor(options: StoreOptions) {
     this.#options = options;
+  }
+
+  /** Empty, or with what the folder has kept of it. */
+  newBucket(name: string): Bucket {
+    return this.#options.folder?.bucket(name) ?? new Bucket(name);
   }
 
   /** @param signal aborts when the server closes. */
@@ -114,7 +121,7 @@ export class S3Store {
       const message = "Your previous request to create the named bucket succeeded and you already own it.";
       return errorAnswer({ status: 409, code: "BucketAlreadyOwnedByYou", message, bucket });
     }
-    this.buckets.set(bucket, new Bucket(bucket));
+    this.buckets.set(bucket, this.newBucket(bucket));
     return { status: 200, headers: [["Location", `/${bucket}`]], body: NO_BODY };
   }
 
