@@ -1,0 +1,77 @@
+/** `doctor` on a real MinIO: its own settings, permissions, credentials, and this machine's clock. */
+import { describe, expect, it } from "vitest";
+import { cliEnv, runCli } from "../support/cli.ts";
+import { freshBucket, restrictedCredentials } from "../support/minio-client.ts";
+import { sharedMinio } from "../support/servers.ts";
+import { wallShift, wallShiftMethod } from "../support/wall-clock.ts";
+
+const minio = sharedMinio();
+const env = cliEnv(minio);
+
+describe("doctor on MinIO", () => {
+  it("finds a plain bucket good, and leaves it empty", async () => {
+    const fresh = await freshBucket(minio);
+    const { status, out, err } = await runCli(["doctor", fresh.url("app")], { env });
+    expect([status, err]).toEqual([0, ""]);
+    expect(out).toContain("Good: use it.");
+    expect(await fresh.outside.list(fresh.bucket)).toEqual([]);
+  });
+
+  it("refuses versioning until a rule removes old versions, and any rule that deletes records", async () => {
+    const fresh = await freshBucket(minio);
+    const { raw } = fresh.outside;
+    await raw.setBucketVersioning(fresh.bucket, { Status: "Enabled" });
+    const versioned = await runCli(["doctor", fresh.url("app")], { env });
+    expect(versioned.status).toBe(78);
+    expect(versioned.out).toContain("NoncurrentVersionExpiration");
+    const rule = { ID: "old", Status: "Enabled", Filter: { Prefix: "app/" }, RuleFilter: {} };
+    await raw.setBucketLifecycle(fresh.bucket, { Rule: [{ ...rule, NoncurrentVersionExpiration: { NoncurrentDays: 1 } }] } as never);
+    expect((await runCli(["doctor", fresh.url("app")], { env })).status).toBe(0);
+    await raw.setBucketLifecycle(fresh.bucket, {
+      Rule: [{ ...rule, Expiration: { Days: 30 }, NoncurrentVersionExpiration: { NoncurrentDays: 1 } }],
+    } as never);
+    const deleting = await runCli(["doctor", fresh.url("app")], { env });
+    expect(deleting.status).toBe(78);
+    expect(deleting.out).toContain('"old" deletes objects below the prefix');
+  });
+
+  it("says which permissions are missing, with the policy to paste", async () => {
+    const fresh = await freshBucket(minio);
+    const allowed = (...actions: string[]): object => ({
+      Version: "2012-10-17",
+      Statement: [{ Effect: "Allow", Action: actions, Resource: [`arn:aws:s3:::${fresh.bucket}`, `arn:aws:s3:::${fresh.bucket}/*`] }],
+    });
+    const as = async (policy: object): Promise<ReturnType<typeof cliEnv>> => {
+      const { accessKeyId, secretAccessKey, sessionToken } = await restrictedCredentials(minio, policy);
+      return cliEnv(minio, { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_SESSION_TOKEN: sessionToken });
+    };
+    const readOnly = await runCli(["doctor", fresh.url("app")], { env: await as(allowed("s3:GetObject", "s3:ListBucket")) });
+    expect(readOnly.status).toBe(77);
+    expect(readOnly.out).toContain('"s3:PutObject"');
+    const least = await runCli(["doctor", fresh.url("app")], {
+      env: await as(allowed("s3:GetObject", "s3:PutObject", "s3:ListBucket")),
+    });
+    expect(least.status).toBe(1);
+    expect(least.out).toContain("allow s3:DeleteObject");
+    expect(least.out).toContain("allow s3:GetLifecycleConfiguration");
+  });
+
+  it("tells a wrong secret key, and a bucket that is not there", async () => {
+    const fresh = await freshBucket(minio);
+    const wrong = await runCli(["doctor", fresh.url()], { env: cliEnv(minio, { AWS_SECRET_ACCESS_KEY: "wrong-wrong" }) });
+    expect(wrong.status).toBe(77);
+    expect(wrong.out).toContain("the secret key does not belong to the access key");
+    const missing = await runCli(["doctor", fresh.url().replace(fresh.bucket, `${fresh.bucket}-not`)], { env });
+    expect(missing.status).toBe(77);
+    expect(missing.out).toContain("create the bucket");
+  });
+
+  it.each([-20, 20])(`sees that this machine's clock is %i minutes off (by ${wallShiftMethod})`, async (minutes) => {
+    const fresh = await freshBucket(minio);
+    const shift = wallShift(minutes * 60_000);
+    const options = shift.nodeArgs.length === 0 ? {} : { NODE_OPTIONS: shift.nodeArgs.join(" ") };
+    const { status, out } = await runCli(["doctor", fresh.url()], { env: { ...env, ...shift.env, ...options } });
+    expect(status).toBe(77);
+    expect(out).toMatch(/clock of this machine is (?:20\.0|19\.9) minutes (?:behind|ahead of) the store's/);
+  });
+});
