@@ -25,11 +25,11 @@ describe("doctor on MinIO", () => {
     expect(versioned.status).toBe(78);
     expect(versioned.out).toContain("NoncurrentVersionExpiration");
     const rule = { ID: "old", Status: "Enabled", Filter: { Prefix: "app/" }, RuleFilter: {} };
-    await raw.setBucketLifecycle(fresh.bucket, { Rule: [{ ...rule, NoncurrentVersionExpiration: { NoncurrentDays: 1 } }] } as never);
+    await raw.setBucketLifecycle(fresh.bucket, { Rule: [{ ...rule, NoncurrentVersionExpiration: { NoncurrentDays: 1 } }] });
     expect((await runCli(["doctor", fresh.url("app")], { env })).status).toBe(0);
     await raw.setBucketLifecycle(fresh.bucket, {
       Rule: [{ ...rule, Expiration: { Days: 30 }, NoncurrentVersionExpiration: { NoncurrentDays: 1 } }],
-    } as never);
+    });
     const deleting = await runCli(["doctor", fresh.url("app")], { env });
     expect(deleting.status).toBe(78);
     expect(deleting.out).toContain('"old" deletes objects below the prefix');
