@@ -1,6 +1,7 @@
 /** Parsers of what stands behind an option. What they throw names the option and what would be right. */
 import { InvalidArgumentError } from "commander";
 import { parseDuration, show } from "../../options.ts";
+import type { Json } from "../../record/record.ts";
 
 export function durationFault(ms: number | undefined, minMs: number, maxMs: number): string | undefined {
   return ms !== undefined && ms >= minMs && ms <= maxMs
@@ -45,4 +46,13 @@ export function spelled(ms: number): string {
   ] as const)
     if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
   return `${ms}ms`;
+}
+
+/** JSON; a plain word is a text. */
+export function json(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
 }

@@ -33,3 +33,8 @@ function plain(about: object): Record<string, unknown> {
     Object.entries(about).map(([name, value]) => [name, value instanceof Error ? messageOf(value) : (value as unknown)]),
   );
 }
+
+/** The log as the library gets it: what it tells as news is a detail of a command, which has its own words for it. */
+export function libraryLog(log: Logger): Logger {
+  return { ...log, info: (about, message) => log.debug(about, message) };
+}

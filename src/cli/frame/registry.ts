@@ -14,6 +14,10 @@ export interface Entry {
 }
 
 export const COMMANDS: Readonly<Record<string, Entry>> = {
+  elect: {
+    group: "Hold",
+    summary: "take part in an election, and run a command while leading",
+    load: () => import("../commands/elect.ts"),
   doctor: { group: "Look after it", summary: "find out whether a bucket can be trusted", load: () => import("../commands/doctor.ts") },
   "dev-server": {
     group: "Development",

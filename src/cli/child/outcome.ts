@@ -1,0 +1,138 @@
+/** What became of a command that was to run under a lease: its exit status, and one JSON line for those who must not guess. */
+import { writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import { systemClock } from "../../clock/system.ts";
+import { ConfigError, ConsensusError, type HolderInfo, LockHeldError, messageOf } from "../../errors.ts";
+import type { Held } from "../../lease/held.ts";
+import type { Context } from "../frame/context.ts";
+import { EXIT, exitCodeOf, signalStatus } from "../frame/exit-codes.ts";
+import { durationText, printable } from "../frame/output.ts";
+import { Interruption } from "../frame/signals.ts";
+import { type CommandEnd, runHeld } from "./run-held.ts";
+
+export type Kind = "lock" | "election" | "task";
+
+/** One line of `--status-file` (docs/schemas/status-file.json). */
+export interface StatusLine {
+  readonly outcome: "ran" | "lost" | "held" | "interrupted" | "failed";
+  readonly kind: Kind;
+  readonly name: string;
+  /** The exit status of this program. */
+  readonly status: number;
+  readonly key?: string | undefined;
+  readonly fencingToken?: number | undefined;
+  /** The command's own end. */
+  readonly command?: { readonly code: number | null; readonly signal: string | null } | undefined;
+  readonly reason?: string | undefined;
+  /** With `held`: by whom. */
+  readonly holder?: string | undefined;
+}
+
+export interface Errand {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly words: readonly string[];
+  readonly graceMs: number;
+  readonly lostExitCode: number;
+}
+
+/** Runs the command, gives the lease back, and says how it ended. */
+export async function runErrand(context: Context, held: Held, errand: Errand): Promise<StatusLine> {
+  const { kind, name, words, graceMs } = errand;
+  let end: CommandEnd;
+  let outcome: Awaited<ReturnType<Held["release"]>>;
+  try {
+    const { signals, log } = context;
+    end = await runHeld({ lease: held, words, graceMs, signals, log, env: childEnv(context, held, errand) });
+  } finally {
+    outcome = await held.release();
+  }
+  const { key, fencingToken } = held;
+  const about = { kind, name, key, fencingToken, command: { code: end.code, signal: end.signal } };
+  const reason = end.cutOff ?? (outcome === "not-mine" ? "it was found to be another's when the command had ended" : undefined);
+  if (reason !== undefined) return { outcome: "lost", ...about, status: errand.lostExitCode, reason };
+  return { outcome: "ran", ...about, status: statusOf(end) };
+}
+
+/** As a shell tells it. */
+export function statusOf({ code, signal }: Pick<CommandEnd, "code" | "signal">): number {
+  if (code !== null) return code;
+  return signal === null ? EXIT.internal : 128 + constants.signals[signal];
+}
+
+/** What a command finds in its environment, and what makes `s3-consensus` inside it speak to the same store. */
+function childEnv({ settings }: Context, lease: Held, { kind, name }: Errand): Record<string, string | undefined> {
+  return {
+    ...process.env,
+    S3_CONSENSUS_TOKEN: String(lease.fencingToken),
+    S3_CONSENSUS_HOLDER: lease.holder,
+    S3_CONSENSUS_KEY: lease.key,
+    S3_CONSENSUS_KIND: kind,
+    S3_CONSENSUS_NAME: name,
+    S3_CONSENSUS_STORE: settings.store,
+    S3_CONSENSUS_PREFIX: settings.prefix,
+  };
+}
+
+/** Who holds it, since when, and how long yet, for people: as Terraform tells of a state's lock. */
+export function heldText(what: string, holder: HolderInfo, nowMs: number): string {
+  const since = holder.acquiredAt.getTime();
+  const lines = [
+    `${what} is held by ${printable(holder.holder)} (fencing token ${holder.fencingToken})`,
+    `  since    ${holder.acquiredAt.toISOString()}, ${durationText(nowMs - since)} ago by this machine's clock`,
+    `  renewed  ${holder.renewedAt.toISOString()}`,
+  ];
+  if (holder.freeInMs !== undefined)
+    lines.push(`  free     in ${durationText(holder.freeInMs)} at the latest if its holder is dead; a living one renews it`);
+  if (holder.metadata !== undefined && holder.metadata !== null) lines.push(`  says     ${printable(JSON.stringify(holder.metadata))}`);
+  return lines.join("\n");
+}
+
+interface Ends {
+  readonly statusFile: string | undefined;
+  readonly conflictExitCode: number | undefined;
+}
+
+/** Carries it out, tells what went wrong, and leaves the status line. */
+export async function concluded(
+  context: Context,
+  about: { readonly kind: Kind; readonly name: string },
+  flags: Partial<Ends>,
+  body: () => Promise<StatusLine>,
+): Promise<number> {
+  if (flags.statusFile !== undefined) writeStatusFile(flags.statusFile, "");
+  let line: StatusLine;
+  try {
+    line = await body();
+  } catch (e) {
+    line = { ...about, ...failure(context, about, e, flags.conflictExitCode ?? context.settings.conflictExitCode ?? EXIT.held) };
+  }
+  if (flags.statusFile !== undefined) writeStatusFile(flags.statusFile, `${JSON.stringify(line)}\n`);
+  return line.status;
+}
+
+function failure(
+  { log }: Context,
+  { kind, name }: { readonly kind: Kind; readonly name: string },
+  e: unknown,
+  conflictExitCode: number,
+): Pick<StatusLine, "outcome" | "status" | "reason" | "holder" | "key" | "fencingToken"> {
+  const reason = messageOf(e);
+  if (e instanceof Interruption) return { outcome: "interrupted", status: signalStatus(e.signal), reason };
+  if (e instanceof LockHeldError) {
+    const [holder] = e.holders;
+    log.error({ ...holder }, heldText(`${kind} "${name}"`, holder, systemClock.wallMs()));
+    return { outcome: "held", status: conflictExitCode, reason, holder: holder.holder, key: e.key, fencingToken: holder.fencingToken };
+  }
+  log.error({ code: ConsensusError.is(e) ? e.code : "INTERNAL", err: e }, reason);
+  return { outcome: "failed", status: exitCodeOf(e), reason };
+}
+
+/** @throws ConfigError where it can't be written: before anything is done. */
+function writeStatusFile(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (e) {
+    throw new ConfigError("--status-file", [messageOf(e)], { cause: e });
+  }
+}

@@ -1,0 +1,96 @@
+/** `elect`: one of many processes leads, and runs a command while it does. */
+import type { Command } from "commander";
+import { Manager } from "../../election/manager.ts";
+import { ConfigError, type HolderInfo } from "../../errors.ts";
+import type { Json } from "../../record/record.ts";
+import { defaultGraceMs } from "../child/deadline.ts";
+import { addHoldOptions, type HoldFlags, MAX_WAIT_MS } from "../child/hold-options.ts";
+import { concluded, runErrand } from "../child/outcome.ts";
+import { holderJson } from "../view/json.ts";
+import { duration, json } from "../frame/arguments.ts";
+import type { Context, Run } from "../frame/context.ts";
+import { EXIT, signalStatus } from "../frame/exit-codes.ts";
+import { libraryLog } from "../frame/log.ts";
+import { type Output, printable } from "../frame/output.ts";
+import { Interruption } from "../frame/signals.ts";
+
+interface Flags extends HoldFlags {
+  readonly keep?: boolean | undefined;
+  readonly observe?: boolean | undefined;
+  readonly metadata?: Json | undefined;
+}
+
+const DEFAULT_TTL_MS = 15_000;
+
+export function define(command: Command, run: Run): void {
+  addHoldOptions(
+    command
+      .usage("[options] NAME [-- COMMAND ARGS…]")
+      .argument("<name>", "the election's name")
+      .argument("[command...]", "what to run while leading; without one, a line is printed for each change")
+      .option("--keep", "after a loss campaign again, and run the command again")
+      .option("--observe", "only look: take no part")
+      .option("--wait <duration>", "give up after that long (default: never)", duration(0, MAX_WAIT_MS))
+      .option("--metadata <json>", "shown to everybody who asks who leads", json),
+  ).action((name: string, words: string[], flags: Flags) => run((context) => elect(context, name, words, flags)));
+}
+
+async function elect(context: Context, name: string, words: readonly string[], flags: Flags): Promise<number> {
+  const { settings, log } = context;
+  if (flags.observe === true && words.length > 0) throw new ConfigError("elect", ["--observe takes no part, so it runs no command"]);
+  const ttlMs = flags.ttl ?? settings.ttlMs ?? DEFAULT_TTL_MS;
+  const { prefix, node } = settings;
+  const store = await context.store();
+  const manager = new Manager<Json>({ store, name, ttlMs, prefix, node, metadata: flags.metadata, logger: libraryLog(log) });
+  if (words.length === 0) return flags.observe === true ? await observe(context, manager) : await takePart(context, manager, name);
+  const lostExitCode = flags.lostExitCode ?? settings.lostExitCode ?? EXIT.lost;
+  const graceMs = flags.grace ?? settings.graceMs ?? defaultGraceMs(ttlMs);
+  return await concluded(context, { kind: "election", name }, flags, async () => {
+    for (;;) {
+      const term = await manager.campaign({ signal: context.signals.stop, waitMs: flags.wait });
+      log.debug({ fencingToken: term.fencingToken }, `elected (fencing token ${term.fencingToken})`);
+      const line = await runErrand(context, term, { kind: "election", name, words, graceMs, lostExitCode });
+      if (flags.keep !== true || line.outcome !== "lost") return line;
+      log.warn({ fencingToken: term.fencingToken }, "leadership is over; campaigning again");
+    }
+  });
+}
+
+/** Takes part, and prints a line for each change. */
+async function takePart({ out, signals }: Context, manager: Manager<Json>, name: string): Promise<number> {
+  await manager.run(
+    {
+      onElected: ({ fencingToken, holder }) => {
+        if (out.json) out.value({ event: "elected", name, holder, fencingToken });
+        else out.line(`elected  ${printable(holder)}  fencing token ${fencingToken}`);
+      },
+      onDemoted: ({ term: { fencingToken, holder }, reason }) => {
+        if (out.json) out.value({ event: "demoted", name, holder, fencingToken, reason: reason.reason });
+        else out.line(`demoted  ${printable(holder)}  fencing token ${fencingToken}  ${reason.reason}`);
+      },
+      onLeaderChange: ({ leader }) => tellLeader(out, manager.current === undefined ? leader : undefined, manager.current !== undefined),
+    },
+    { signal: signals.stop },
+  );
+  return statusOfStop(signals.stop);
+}
+
+async function observe({ out, signals }: Context, manager: Manager<Json>): Promise<number> {
+  try {
+    for await (const { leader } of manager.observe({ signal: signals.stop })) tellLeader(out, leader, false);
+  } catch (e) {
+    if (!(e instanceof Interruption)) throw e;
+  }
+  return statusOfStop(signals.stop);
+}
+
+/** One's own election has a line of its own. */
+function tellLeader(out: Output, leader: HolderInfo<Json> | undefined, mine: boolean): void {
+  if (mine) return;
+  if (out.json) out.value({ event: "leader", leader: leader === undefined ? null : holderJson(leader) });
+  else out.line(leader === undefined ? "leader   nobody" : `leader   ${printable(leader.holder)}  fencing token ${leader.fencingToken}`);
+}
+
+function statusOfStop(stop: AbortSignal): number {
+  return stop.reason instanceof Interruption ? signalStatus(stop.reason.signal) : EXIT.ok;
+}
