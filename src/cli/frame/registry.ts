@@ -18,6 +18,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "Hold",
     summary: "take part in an election, and run a command while leading",
     load: () => import("../commands/elect.ts"),
+  },
   doctor: { group: "Look after it", summary: "find out whether a bucket can be trusted", load: () => import("../commands/doctor.ts") },
   "dev-server": {
     group: "Development",
