@@ -238,4 +238,10 @@ export const CONTENDING: readonly TestedMutant[] = [
     ],
     tests: [CONTEND, MANAGER],
   },
+  {
+    id: "H3-late-acquisition-adopted",
+    breaks: "H3, W7: an acquisition that was answered after its deadline is adopted",
+    edits: [edit("lease/contend.ts", "if (isLate(lease, applied.firstSentAt)) return undefined;", "")],
+    tests: [CONTEND],
+  },
 ];

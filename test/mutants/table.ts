@@ -71,7 +71,6 @@ const SHARED: Readonly<Record<string, readonly string[]>> = {
   "H6-observer-breaks-the-loop": [CALLBACKS],
   "H6-rejection-unhandled": [CALLBACKS],
   "H7-freed-under-on-demoted": [CALLBACKS],
-  "H3-late-acquisition-adopted": [CONTEND],
   "H7-someone-elses-record-released": [ENDING],
   "W5-for-ever": [WRITE],
 };

@@ -67,11 +67,6 @@ export const PROMISES: readonly Mutant[] = [
     ],
   },
   {
-    id: "H3-late-acquisition-adopted",
-    breaks: "H3, W7: an acquisition that was answered after its deadline is adopted",
-    edits: [edit("lease/contend.ts", "if (isLate(lease, applied.firstSentAt)) return undefined;", "")],
-  },
-  {
     id: "H7-someone-elses-record-released",
     breaks: "H7: a release that was refused goes on over whatever is there",
     edits: [
