@@ -205,4 +205,12 @@ async function report(plan: Plan, result: RunResult, options: Options, isOver: (
   console.log(`  ${file}: npm run sim -- --plan ${file} --trace`);
 }
 
-process.exitCode = await main();
+main().then(
+  (code) => (process.exitCode = code),
+  (error: unknown) => {
+    // Options and plan files that can't be read are the user's business, anything else is ours.
+    const isUsers = error instanceof TypeError || error instanceof SyntaxError || (error as { code?: unknown } | null)?.code === "ENOENT";
+    console.error(isUsers ? `${(error as Error).message}\n\n${USAGE}` : error);
+    process.exitCode = 2;
+  },
+);
