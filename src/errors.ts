@@ -11,7 +11,7 @@ const BRAND = Symbol.for("s3-consensus.error");
 export type LossReason = "expired" | "overtaken" | "deleted" | "replaced" | "token-regression" | "frozen";
 
 /** Why a lease ended because somebody here asked for it. */
-export type EndReason = "released" | "stopped" | "stepped-down" | "timed-out" | "max-hold" | "handed-off";
+export type EndReason = "released" | "stopped" | "stepped-down" | "timed-out" | "max-hold" | "handed-off" | "cancelled";
 
 /** What is the matter with an object that should hold a record. `regressed`: its fencing token is lower than one already seen (rule H10). */
 export type RecordFault = "foreign" | "newer" | "damaged" | "regressed";

@@ -24,6 +24,8 @@ export interface LeaseSettings {
   readonly session?: SessionTie | undefined;
   /** The key was drawn at random for this object alone, so that there is nothing to read before the first write (rule W6). */
   readonly isFresh?: boolean | undefined;
+  /** A release keeps an operator's flag that no renewal has taken off: it is meant for whoever comes next, too. Default false. */
+  readonly releaseKeepsFlag?: boolean | undefined;
 }
 
 /**
@@ -102,7 +104,7 @@ export class LeaseObject {
       payload,
       state: "released",
       endedBy: "self",
-      flag: undefined,
+      flag: this.settings.releaseKeepsFlag === true ? of.flag : undefined,
       ...fields,
     };
   }

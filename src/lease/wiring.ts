@@ -1,5 +1,6 @@
 /** What every face of a lease (election, lock, task) takes from its user, and what it tells back. */
 import { type AnyConsensusError, type Fence, type HolderInfo, type LeaseLostError, messageOf } from "../errors.ts";
+import type { RunRecord, TaskEventKind } from "../record/run-record.ts";
 import type { Store } from "../store/object-store.ts";
 import type { ReleaseOutcome } from "./tenancy.ts";
 
@@ -17,7 +18,8 @@ export type ConsensusEvent =
   | { readonly type: "released"; readonly lease: Fence; readonly outcome: ReleaseOutcome; readonly error?: AnyConsensusError | undefined }
   | { readonly type: "renewal-failed"; readonly lease: Fence; readonly remainingMs: number; readonly error: AnyConsensusError }
   | { readonly type: "callback-failed"; readonly name: string; readonly error: unknown }
-  | { readonly type: "leader"; readonly name: string; readonly leader: HolderInfo | undefined };
+  | { readonly type: "leader"; readonly name: string; readonly leader: HolderInfo | undefined }
+  | { readonly type: "task"; readonly task: string; readonly kind: TaskEventKind; readonly run: RunRecord };
 
 export interface Wiring {
   /** A store, or its URL (`s3://bucket/prefix?endpoint=…`). One URL is one store in a process. */
@@ -93,6 +95,11 @@ export class Emitter {
         return logger.error({ callback: event.name, err: event.error }, `${event.name} threw: ${messageOf(event.error)}`);
       case "leader":
         return logger.info({ name: event.name, leader: event.leader?.holder, fencingToken: event.leader?.fencingToken }, "leader changed");
+      case "task": {
+        const { task, scheduledAt, attempt, fencingToken, error, missed } = event.run;
+        const level = event.kind === "failed" || event.kind === "timed-out" || event.kind === "abandoned" ? "error" : "info";
+        return logger[level]({ task, scheduledAt, attempt, fencingToken, error, missed }, `task "${task}": ${event.kind}`);
+      }
     }
   }
 }

@@ -1,0 +1,127 @@
+/** The loop behind `run`: sleeps to the next look of any task, lets drivers take their turns, and drains at the end. */
+import type { Clock } from "../clock/clock.ts";
+import { sleep } from "../clock/wait.ts";
+import { WorkNotStoppedError } from "../errors.ts";
+import type { SchedulerConfig } from "./options.ts";
+import type { StoreTime } from "./store-time.ts";
+import type { TaskDriver } from "./task-driver.ts";
+
+export interface EngineContext {
+  readonly config: SchedulerConfig;
+  readonly clock: Clock;
+  readonly time: StoreTime;
+  readonly drivers: readonly TaskDriver[];
+}
+
+/** The longest sleep: a suspended machine, or a clock that was set, is noticed this soon. */
+const MAX_SLEEP_MS = 30_000;
+/** How often a follower of the gate looks whether it leads, while ticks are due. */
+const GATE_POLL_MS = 1_000;
+
+export class Engine {
+  readonly #context: EngineContext;
+  #wake = new AbortController();
+  #running = 0;
+  readonly #turns = new Set<Promise<void>>();
+
+  constructor(context: EngineContext) {
+    this.#context = context;
+  }
+
+  /** Has work that was not expected, or room for more. */
+  wake(): void {
+    this.#wake.abort();
+  }
+
+  /** Runs until `signal` aborts, and then until everything that it started has ended. @throws WorkNotStoppedError; what can't be waited out. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#context;
+    const wake = (): void => this.wake();
+    signal.addEventListener("abort", wake, { once: true });
+    const failed: unknown[] = [];
+    try {
+      for (;;) {
+        if (signal.aborted || failed.length > 0) break;
+        this.#wake = new AbortController();
+        const pauseMs = this.#startDue(signal, failed);
+        await sleep(clock, pauseMs, { signal: this.#wake.signal, keepAlive: true });
+      }
+    } finally {
+      signal.removeEventListener("abort", wake);
+    }
+    await this.#drain();
+    if (failed.length > 0) throw failed[0];
+  }
+
+  /** Starts the turns that are due; @returns how long nothing else will be. */
+  #startDue(signal: AbortSignal, failed: unknown[]): number {
+    const { config, time, drivers, clock } = this.#context;
+    const nowMs = time.now()?.atLeastMs;
+    let nextMs = Infinity;
+    for (const driver of drivers) {
+      if (driver.busy || driver.nextAtMs === undefined) continue;
+      // Where the store's time is not known (at the start, or when the clocks have parted), one look tells it.
+      const leftMs = nowMs === undefined ? 0 : driver.nextAtMs - nowMs;
+      if (leftMs > 0) {
+        nextMs = Math.min(nextMs, leftMs);
+        continue;
+      }
+      if (config.gate?.isLeader() === false) {
+        nextMs = Math.min(nextMs, GATE_POLL_MS);
+        continue;
+      }
+      if (this.#running >= config.concurrency) return MAX_SLEEP_MS;
+      this.#start(driver, signal, failed);
+      if (nowMs === undefined && time.now() === undefined) break;
+    }
+    // A first look that failed is tried again when its driver says so, by the own clock.
+    if (nowMs === undefined && this.#running === 0) return Math.max(1, Math.min(MAX_SLEEP_MS, this.#leastByOwnClock(clock.wallMs())));
+    return Math.max(1, Math.min(MAX_SLEEP_MS, Math.ceil(nextMs)));
+  }
+
+  #leastByOwnClock(wallMs: number): number {
+    return Math.min(GATE_POLL_MS, ...this.#context.drivers.map((d) => (d.nextAtMs ?? Infinity) - wallMs));
+  }
+
+  #start(driver: TaskDriver, signal: AbortSignal, failed: unknown[]): void {
+    driver.busy = true;
+    this.#running += 1;
+    const turn = driver
+      .turn({ signal })
+      .then((end) => {
+        const { error } = end;
+        // Waiting mends neither, and nothing of this process would ever run.
+        if (error?.code === "STORE_UNSAFE") failed.push(error);
+      })
+      .catch((e: unknown) => {
+        failed.push(e);
+      })
+      .finally(() => {
+        driver.busy = false;
+        this.#running -= 1;
+        this.#turns.delete(turn);
+        this.wake();
+      });
+    this.#turns.add(turn);
+  }
+
+  /** Nothing is claimed any more; what runs is told to stop, and keeps its lease until it has. */
+  async #drain(): Promise<void> {
+    const { config, clock, drivers } = this.#context;
+    for (const driver of drivers) driver.performance?.askToStop("stopped");
+    const timer = new AbortController();
+    const over = sleep(clock, config.drainMs, { signal: timer.signal, keepAlive: true }).then(() => "over" as const);
+    const settled = Promise.all(this.#turns).then(() => "settled" as const);
+    const end = await Promise.race([over, settled]);
+    timer.abort();
+    if (end === "settled") return;
+    const running = drivers.flatMap((d) => (d.performance === undefined ? [] : [d]));
+    const [first] = running;
+    if (first === undefined) return;
+    const names = running.map((d) => `"${d.task.name}"`).join(", ");
+    throw new WorkNotStoppedError(
+      `${names} had not stopped ${config.drainMs} ms after their signals aborted (drainMs). Their leases stay held until they do, or this process ends`,
+      { key: first.task.key, waitedMs: config.drainMs },
+    );
+  }
+}

@@ -1,0 +1,287 @@
+import { toDate } from "../clock/calendar.ts";
+import { link } from "../clock/wait.ts";
+import { type AnyConsensusError, ConfigError, ConsensusError, NotHeldError, StoreUnavailableError } from "../errors.ts";
+import type { Running } from "../election/manager.ts";
+import { Emitter, type Wiring } from "../lease/wiring.ts";
+import type { Invocation } from "../locks/api.ts";
+import type { RunRecord, TaskEventKind } from "../record/run-record.ts";
+import type { Stats } from "../store/object-store.ts";
+import { openStore } from "../store/open-store.ts";
+import { changeControl, type Control } from "./control.ts";
+import { Engine } from "./engine.ts";
+import { publish } from "./diagnostics.ts";
+import {
+  checkRunDue,
+  checkRunOptions,
+  remainingOf,
+  type SchedulerConfig,
+  schedulerConfig,
+  type SchedulerOptions,
+  type Task,
+} from "./options.ts";
+import { readTasks, type TaskStatus } from "./status.ts";
+import { type TimedStore, timedStore } from "./store-time.ts";
+import { DRIVER_COUNTERS, type DriverCounter, TaskDriver, type TurnEnd } from "./task-driver.ts";
+import { toRunRecord } from "./task-state.ts";
+import type { TickText } from "./tick-times.ts";
+
+type Names<T extends readonly Task[]> = T[number]["name"];
+
+/** What one call of `runDue` did. */
+export interface DueReport {
+  /** Runs that succeeded. */
+  readonly ran: readonly RunRecord[];
+  /** Runs that did not: a failed task is data, in the history too, and no exception. */
+  readonly failed: readonly RunRecord[];
+  /** Tasks that run elsewhere at the moment, or that another was faster to claim. */
+  readonly elsewhere: number;
+  /** When the next tick of any task is due. */
+  readonly nextAt: Date | undefined;
+}
+
+/** A tick to come. */
+export interface Preview extends TickText {
+  readonly at: Date;
+}
+
+/** Green while every task can be looked at and run. */
+export type SchedulerHealth =
+  | { readonly ok: true; readonly role: "scheduler" | "idle" }
+  | { readonly ok: false; readonly role: "scheduler" | "idle"; readonly error: AnyConsensusError; readonly tasks: readonly string[] };
+
+/**
+ * Tasks on a schedule, for all nodes that run it together. Guarantee: each tick is claimed once, by one CAS on its task's record, never before
+ * its time by the store's clock, and while clock rates are wrong by at most 10 % nothing runs beside it under `overlap: "skip"`. Not promised:
+ * that a claimed run has its effect exactly once (a process can die in the middle): hand the fencing token to whatever it writes to, or let
+ * the write be idempotent.
+ */
+export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
+  readonly #config: SchedulerConfig;
+  readonly #store: TimedStore;
+  readonly #emitter: Emitter;
+  readonly #drivers = new Map<string, TaskDriver>();
+  readonly #counts = Object.fromEntries(DRIVER_COUNTERS.map((name) => [name, 0])) as Record<DriverCounter, number>;
+  #engine: Engine | undefined;
+  #fatal: AnyConsensusError | undefined;
+
+  /** @throws ConfigError with every fault of the options and of all tasks at once. */
+  constructor(options: Wiring & SchedulerOptions<T>) {
+    this.#config = schedulerConfig(options);
+    this.#store = timedStore(openStore(options.store));
+    for (const { key } of this.#config.tasks) this.#store.checkKey(key);
+    this.#emitter = new Emitter(options);
+    const tell = (kind: TaskEventKind, run: RunRecord): void => {
+      this.#emitter.emit({ type: "task", task: run.task, kind, run });
+      publish({ task: run.task, kind, run });
+    };
+    const count = (name: DriverCounter): void => void (this.#counts[name] += 1);
+    const context = { store: this.#store, config: this.#config, emitter: this.#emitter, logger: options.logger, tell, count };
+    for (const task of this.#config.tasks) this.#drivers.set(task.name, new TaskDriver(task, context));
+  }
+
+  /**
+   * Runs the tasks whenever they are due, each tick on one node, until `signal` aborts; then it claims nothing any more, tells what runs to
+   * stop, and returns when it has.
+   * @throws ConfigError when it already runs; StoreUnsafeError; WorkNotStoppedError. An outage it outlives, and a task's error is the task's.
+   */
+  async run(options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
+    checkRunOptions(options);
+    if (this.#engine !== undefined) throw new ConfigError("Scheduler.run", ["this scheduler already runs"]);
+    const engine = new Engine({
+      config: this.#config,
+      clock: this.#store.clock,
+      time: this.#store.time,
+      drivers: [...this.#drivers.values()],
+    });
+    this.#engine = engine;
+    this.#fatal = undefined;
+    const stop = new AbortController();
+    const unlink = link(options?.signal, stop);
+    try {
+      await engine.run(stop.signal);
+    } catch (e) {
+      if (ConsensusError.is(e)) this.#fatal = e;
+      throw e;
+    } finally {
+      unlink();
+      this.#engine = undefined;
+    }
+  }
+
+  /** `run` for frameworks: returns at once. Nobody needs to await `done`; an error that ends it is in `health()`, the log, and `stop()`. */
+  start(): Running {
+    const controller = new AbortController();
+    const done = this.run({ signal: controller.signal });
+    done.catch((e: unknown) => this.#emitter.log("error", { err: e }, "the scheduler's run ended"));
+    const stop = (): Promise<void> => {
+      controller.abort();
+      return done;
+    };
+    return {
+      done,
+      stop,
+      [Symbol.asyncDispose]: async () => {
+        await stop().catch(() => {});
+      },
+    };
+  }
+
+  /**
+   * Runs what is due now and returns: for functions, called by any timer, as often as the ticks. With `during` (a Lambda context, or
+   * `{ remainingMs }`) it claims what can end in the remaining time, with a lease that covers the rest and is not renewed. Called twice, or by
+   * two functions at once, each tick still runs once.
+   * @throws StoreUnavailableError where no task could be looked at; StoreUnsafeError, StoreAccessError; the reason of `signal`.
+   */
+  async runDue(options?: { readonly during?: Invocation | undefined; readonly signal?: AbortSignal | undefined }): Promise<DueReport> {
+    checkRunDue(options);
+    options?.signal?.throwIfAborted();
+    const { clock } = this.#store;
+    const during = options?.during;
+    // Measured once: an object with a plain number would never grow old.
+    const endsAtMs = during === undefined ? undefined : clock.monotonicMs() + remainingOf(during);
+    const left = endsAtMs === undefined ? undefined : { remainingMs: (): number => endsAtMs - clock.monotonicMs() };
+    const stop = new AbortController();
+    const unlink = link(options?.signal, stop);
+    const onStop = (): void => {
+      for (const driver of this.#drivers.values()) driver.performance?.askToStop("stopped");
+    };
+    stop.signal.addEventListener("abort", onStop, { once: true });
+    try {
+      const ends: TurnEnd[] = [];
+      const waiting = [...this.#drivers.values()].filter((driver) => !driver.busy);
+      const worker = async (): Promise<void> => {
+        for (let driver = waiting.shift(); driver !== undefined && !stop.signal.aborted; driver = waiting.shift()) {
+          driver.busy = true;
+          const turned = driver;
+          const end = await turned.turn({ signal: stop.signal, during: left }).finally(() => (turned.busy = false));
+          ends.push(end);
+        }
+      };
+      await Promise.all(Array.from({ length: Math.min(this.#config.concurrency, waiting.length) }, worker));
+      options?.signal?.throwIfAborted();
+      return await this.#report(ends);
+    } finally {
+      stop.signal.removeEventListener("abort", onStop);
+      unlink();
+    }
+  }
+
+  async #report(ends: readonly TurnEnd[]): Promise<DueReport> {
+    const errors = ends.flatMap(({ error }) => (error === undefined ? [] : [error]));
+    const fatal = errors.find((e) => e.code === "STORE_UNSAFE") ?? (errors.length === ends.length ? errors[0] : undefined);
+    if (fatal !== undefined) throw fatal;
+    const runs = ends.flatMap(({ task, ran }) => ran.map((entry) => toRunRecord(task, entry)));
+    const nowMs = this.#store.time.now()?.atLeastMs ?? this.#store.clock.wallMs();
+    const next = (await Promise.all([...this.#drivers.values()].map(async (d) => (await d.schedule).next(nowMs)))).filter(
+      (t) => t !== undefined,
+    );
+    return {
+      ran: runs.filter(({ state }) => state === "succeeded"),
+      failed: runs.filter(({ state }) => state !== "succeeded"),
+      elsewhere: ends.filter(({ elsewhere }) => elsewhere).length,
+      nextAt: next.length === 0 ? undefined : toDate(Math.min(...next)),
+    };
+  }
+
+  /** The newest runs first, with what was skipped and missed. One GET. @throws RecordError, StoreUnavailableError, StoreAccessError. */
+  async history(task: Names<T>): Promise<readonly RunRecord[]> {
+    const { name, key } = this.#driver(task).task;
+    const [status] = await readTasks(this.#store, [{ name, key }], this.#config.timing.requestTimeoutMs);
+    if (status?.error !== undefined) throw status.error;
+    return status?.history ?? [];
+  }
+
+  /** How all tasks stand: one LIST, and a GET for each that changed since the last call. */
+  async status(): Promise<readonly TaskStatus[]> {
+    const tasks = this.#config.tasks.map(({ name, key }) => ({ name, key }));
+    return await readTasks(this.#store, tasks, this.#config.timing.requestTimeoutMs, `${this.#config.prefix}tasks/`);
+  }
+
+  /** The next `n` ticks (at most 1,000), with local time and a mark on odd days. No request. */
+  async preview(task: Names<T>, n: number): Promise<readonly Preview[]> {
+    if (!Number.isSafeInteger(n) || n < 1 || n > 1000)
+      throw new ConfigError("Scheduler.preview", [`n is ${n}: expected a whole number from 1 to 1000`]);
+    const schedule = await this.#driver(task).schedule;
+    const ticks: Preview[] = [];
+    for (let at = schedule.next(this.#store.clock.wallMs()); at !== undefined && ticks.length < n; at = schedule.next(at))
+      ticks.push({ at: toDate(at), ...schedule.describe(at) });
+    return ticks;
+  }
+
+  /**
+   * Runs it here and now, whether or not a tick is due, and answers with how it ended. It consumes no tick.
+   * @throws NotHeldError when a run is under way; RecordError, StoreUnavailableError, StoreUnsafeError, StoreAccessError.
+   */
+  async trigger(task: Names<T>): Promise<RunRecord> {
+    const driver = this.#driver(task);
+    const { name, key } = driver.task;
+    if (!driver.busy) {
+      driver.busy = true;
+      try {
+        const end = await driver.turn({ signal: new AbortController().signal }, true);
+        const entry = end.ran.find(({ kind }) => kind === "trigger");
+        if (entry !== undefined) return toRunRecord(name, entry);
+        if (end.error !== undefined) throw end.error;
+      } finally {
+        driver.busy = false;
+        this.#engine?.wake();
+      }
+    }
+    throw new NotHeldError(`task "${name}" can't be triggered: a run of it is under way`, { key });
+  }
+
+  /** Nodes claim no tick of it any more; a run that is under way goes on. @throws StoreUnavailableError when it is not known to be done. */
+  async pause(task: Names<T>): Promise<void> {
+    await this.#change(task, (now) => ({ ...now, paused: true }));
+  }
+
+  /** Nodes claim its ticks again, from now on: what was due meanwhile is left out. */
+  async unpause(task: Names<T>): Promise<void> {
+    await this.#change(task, (now) => {
+      const at = this.#store.time.now()?.atLeastMs ?? this.#store.clock.wallMs();
+      return now.paused ? { ...now, paused: false, notBeforeMs: Math.max(now.notBeforeMs, at) } : now;
+    });
+  }
+
+  /** The run that is under way, wherever, is told to stop within a renewal. @throws NotHeldError when none is. */
+  async cancel(task: Names<T>): Promise<void> {
+    const driver = this.#driver(task);
+    const { name, key } = driver.task;
+    const [status] = await readTasks(this.#store, [{ name, key }], this.#config.timing.requestTimeoutMs);
+    if (status?.error !== undefined) throw status.error;
+    const token = status?.run?.endedAt === undefined ? status?.run?.fencingToken : undefined;
+    if (token === undefined) throw new NotHeldError(`task "${name}" can't be cancelled: no run of it is under way`, { key });
+    const control = await this.#change(task, (now) => ({ ...now, cancel: token }));
+    driver.cancelIfWanted(control);
+  }
+
+  async #change(task: Names<T>, change: (now: Control) => Control): Promise<Control> {
+    return await changeControl(this.#driver(task).controlContext, change);
+  }
+
+  /** No request. Red while a task can't be looked at or run. */
+  health(): SchedulerHealth {
+    const role = this.#engine === undefined ? "idle" : "scheduler";
+    const ill = [...this.#drivers.values()].filter(({ trouble }) => trouble !== undefined && !(trouble instanceof StoreUnavailableError));
+    const outage = [...this.#drivers.values()].filter(({ trouble }) => trouble !== undefined);
+    // An outage that one look met is no illness; one that every task meets is.
+    const shown = ill.length > 0 || outage.length < this.#drivers.size ? ill : outage;
+    const error = this.#fatal ?? (shown[0]?.trouble as AnyConsensusError | undefined);
+    return error === undefined ? { ok: true, role } : { ok: false, role, error, tasks: shown.map(({ task }) => task.name) };
+  }
+
+  /** Counters since this scheduler was made. Requests by kind are in `store.stats()`. */
+  stats(): Stats {
+    const sums: Record<string, number> = { ...this.#counts };
+    for (const driver of this.#drivers.values())
+      for (const [name, n] of Object.entries(driver.counters())) sums[name] = (sums[name] ?? 0) + n;
+    return sums;
+  }
+
+  #driver(task: string): TaskDriver {
+    const driver = this.#drivers.get(task);
+    if (driver === undefined)
+      throw new ConfigError("Scheduler", [`there is no task ${JSON.stringify(task)}; known are ${[...this.#drivers.keys()].join(", ")}`]);
+    return driver;
+  }
+}
