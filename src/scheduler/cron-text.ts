@@ -6,7 +6,7 @@
 import { nearestName, show } from "../options.ts";
 
 export interface CronText {
-  /** Six fields of plain numbers: the same text for whatever means the same and was only written differently. */
+  /** Six fields, each `*` or plain values in order: the same text for whatever means the same and was only written differently. */
   readonly expression: string;
   /** The hour field begins with `*`: such a task follows real time at a change of the clocks. */
   readonly everyHour: boolean;
@@ -20,14 +20,8 @@ interface Field {
   readonly names?: readonly string[];
 }
 
-/** Every `step`th value from `from` to `to`. */
-interface Item {
-  readonly from: number;
-  readonly to: number;
-  readonly step: number;
-  /** A form that the calendar knows by itself: `L`, `5L`, `5#2`. */
-  readonly special?: string;
-}
+/** A value, or a form that the calendar knows by itself: `L`, `5L`, `5#2`. */
+type Value = number | string;
 
 const SECOND: Field = { name: "second", min: 0, max: 59 };
 const MINUTE: Field = { name: "minute", min: 0, max: 59 };
@@ -80,7 +74,7 @@ export function readCron(text: string, seed: string): CronText | { readonly faul
   if (isFree(weekday) && neverComes(fields[3] ?? [], fields[4] ?? []))
     return refused(`a day that comes: day of month ${show(day)} is in none of the months ${show(month)}`);
   return {
-    expression: fields.map((items, i) => (isFree(written[i] ?? "") ? "*" : items.map(itemText).join(","))).join(" "),
+    expression: fields.map((values, i) => (isFree(written[i] ?? "") ? "*" : values.join(","))).join(" "),
     everyHour: hour.startsWith("*"),
   };
 }
@@ -95,20 +89,21 @@ function isFree(word: string): boolean {
   return word === "*" || word === "?";
 }
 
-/** The items of a field in numbers, or what would be right. `word` is in small letters. */
-function readField(field: Field, word: string, seed: string): readonly Item[] | string {
-  const items: Item[] = [];
+/** The values of a field, rising and each once, or what would be right. `word` is in small letters. */
+function readField(field: Field, word: string, seed: string): readonly Value[] | string {
+  const values = new Set<Value>();
   const parts = word.split(",");
   for (const part of parts) {
-    const item = readSpecial(field, part, parts.length) ?? readHashed(field, part, seed) ?? readItem(field, part);
-    if (typeof item === "string") return item;
-    items.push(item);
+    const read = readSpecial(field, part, parts.length) ?? readHashed(field, part, seed) ?? readItem(field, part);
+    if (typeof read === "string") return read;
+    for (const value of read) values.add(field === WEEKDAY && value === 7 ? 0 : value);
   }
-  return items;
+  const rank = (value: Value): number => (typeof value === "number" ? value : field.max + 1);
+  return [...values].sort((a, b) => rank(a) - rank(b));
 }
 
 /** `5`, `1-5`, `*`, each with or without a step. */
-function readItem(field: Field, part: string): Item | string {
+function readItem(field: Field, part: string): readonly Value[] | string {
   const [, first, last, stepText] = /^(\*|\?|[a-z0-9]+)(?:-([a-z0-9]+))?(?:\/(\d+))?$/.exec(part) ?? [];
   const free = first === "*" || (first === "?" && (field === DAY || field === WEEKDAY));
   if (first === undefined || (free && last !== undefined) || (first === "?" && !free)) return anItem(field);
@@ -122,23 +117,23 @@ function readItem(field: Field, part: string): Item | string {
   if (to < from) return `a range that rises (${field.min} to ${field.max})`;
   const step = stepText === undefined ? 1 : Number(stepText);
   const most = to - from + 1;
-  return step >= 1 && step <= most ? { from, to, step } : `a step from 1 to ${most}`;
+  return step >= 1 && step <= most ? steps(from, to, step) : `a step from 1 to ${most}`;
 }
 
 /** `L`: the month's last day; `5L`, `friL`: its last Friday; `5#2`: its second one. */
-function readSpecial(field: Field, part: string, parts: number): Item | string | undefined {
-  if (field === DAY && part === "l") return { from: 1, to: 1, step: 1, special: "L" };
+function readSpecial(field: Field, part: string, parts: number): readonly Value[] | string | undefined {
+  if (field === DAY && part === "l") return ["L"];
   const [, name, last, nth] = /^([a-z]{3}|\d+)(?:(l)|#(.*))$/.exec(field === WEEKDAY ? part : "") ?? [];
   if (name === undefined) return undefined;
   const day = valueOf(field, name);
   if (day === undefined) return aValue(field);
-  if (last !== undefined) return { from: day, to: day, step: 1, special: `${day % 7}L` };
+  if (last !== undefined) return [`${day % 7}L`];
   if (!/^[1-5]$/.test(nth ?? "")) return "a week of the month from #1 to #5";
-  return parts === 1 ? { from: day, to: day, step: 1, special: `${day % 7}#${nth}` } : "a # alone in its field";
+  return parts === 1 ? [`${day % 7}#${nth}`] : "a # alone in its field";
 }
 
 /** `H`, `H(8-17)`, `H/15`: values that spread tasks over time, the same on every node because the seed decides. */
-function readHashed(field: Field, part: string, seed: string): Item | string | undefined {
+function readHashed(field: Field, part: string, seed: string): readonly Value[] | string | undefined {
   if (!/^h(?:$|\(|\/)/.test(part)) return undefined;
   const hashed = /^h(?:\((\d+)-(\d+)\))?(?:\/(\d+))?$/.exec(part);
   if (hashed === null) return `H, H(${field.min}-${topOf(field)}), either with a step /n`;
@@ -147,12 +142,9 @@ function readHashed(field: Field, part: string, seed: string): Item | string | u
   const to = Number(last ?? topOf(field));
   if (from < field.min || to > topOf(field) || to < from) return `a rising range from ${field.min} to ${topOf(field)} after H`;
   const count = to - from + 1;
-  if (stepText === undefined) {
-    const value = from + (hash(seed) % count);
-    return { from: value, to: value, step: 1 };
-  }
+  if (stepText === undefined) return [from + (hash(seed) % count)];
   const step = Number(stepText);
-  return step >= 1 && step <= count ? { from: from + (hash(seed) % step), to, step } : `a step from 1 to ${count} after H`;
+  return step >= 1 && step <= count ? steps(from + (hash(seed) % step), to, step) : `a step from 1 to ${count} after H`;
 }
 
 function valueOf(field: Field, text: string): number | undefined {
@@ -176,15 +168,14 @@ function anItem(field: Field): string {
   return `*, a value, a range (a-b), steps (*/n, a-b/n) or a list of them, with ${aValue(field)}`;
 }
 
-function itemText({ from, to, step, special }: Item): string {
-  return special ?? `${from}${from === to ? "" : `-${to}`}${step === 1 || from === to ? "" : `/${step}`}`;
+function steps(from: number, to: number, step: number): number[] {
+  return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => from + i * step);
 }
 
-function neverComes(days: readonly Item[], months: readonly Item[]): boolean {
-  const firstDay = Math.min(...days.map(({ from }) => from));
-  return DAYS_IN_MONTH.every(
-    (length, i) => length < firstDay || !months.some(({ from, to, step }) => i + 1 >= from && i + 1 <= to && (i + 1 - from) % step === 0),
-  );
+/** `L` comes in every month. */
+function neverComes(days: readonly Value[], months: readonly Value[]): boolean {
+  const [first = 1] = days;
+  return typeof first === "number" && !days.includes("L") && months.every((month) => first > (DAYS_IN_MONTH[Number(month) - 1] ?? 0));
 }
 
 /** FNV-1a with its high bits mixed in: the same number on every machine and in every version. */

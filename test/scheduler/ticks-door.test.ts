@@ -88,12 +88,14 @@ describe("what written forms mean", () => {
     ["@monthly", "0 0 0 1 * *"],
     ["@yearly", "0 0 0 1 1 *"],
     ["@annually", "0 0 0 1 1 *"],
-    [" 5  4\t* jan,MAR-may Mon-Fri ", "0 5 4 * 1,3-5 1-5"],
-    ["*/15 9-17/2 ? * ?", "0 0-59/15 9-17/2 * * *"],
-    ["5/20 * * * *", "0 5-59/20 * * * *"],
-    ["*/60 */24 * * *", "0 0-59/60 0-23/24 * * *"],
-    ["0 0 * * fri-sun", "0 0 0 * * 5-7"],
-    ["0 0 * * 1/2", "0 0 0 * * 1-6/2"],
+    [" 5  4\t* jan,MAR-may Mon-Fri ", "0 5 4 * 1,3,4,5 1,2,3,4,5"],
+    ["*/15 9-17/2 ? * ?", "0 0,15,30,45 9,11,13,15,17 * * *"],
+    ["5/20 * * * *", "0 5,25,45 * * * *"],
+    ["*/60 */24 * * *", "0 0 0 * * *"],
+    ["0 0 * * fri-sun", "0 0 0 * * 0,5,6"],
+    ["0 0 * * 1/2", "0 0 0 * * 1,3,5"],
+    ["0 0 * * 7,0,sun,5", "0 0 0 * * 0,5"],
+    ["7,5-8,*/30 3,1 * * *", "0 0,5,6,7,8,30 1,3 * * *"],
     ["0 0 L * *", "0 0 0 L * *"],
     ["0 0 15,l * *", "0 0 0 15,L * *"],
     ["0 0 * * friL", "0 0 0 * * 5L"],
@@ -117,7 +119,7 @@ describe("what written forms mean", () => {
     }
     expect(minutes.size).toBeGreaterThan(50);
     // What one version of the package makes of a name, every other one must.
-    expect(definitionOf({ cron: "H H/6 H(1-28) * *" }, "report")).toBe('["cron","0 41 1-23/6 17 * *","UTC","after","first"]');
+    expect(definitionOf({ cron: "H H/6 H(1-28) * *" }, "report")).toBe('["cron","0 41 1,7,13,19 17 * *","UTC","after","first"]');
   });
 
   it("the zone's offset is part of an instant, and an instant counts once", async () => {
