@@ -25,3 +25,7 @@ export const CAMPAIGN = "test/election/campaign.test.ts";
 export const OBSERVE = "test/election/observe.test.ts";
 export const OPTIONS = "test/election/options.test.ts";
 export const HEALTH = "test/election/health.test.ts";
+export const TICKS_DOOR = "test/scheduler/ticks-door.test.ts";
+export const TICKS_POLICY = "test/scheduler/ticks-policy.test.ts";
+export const TICKS_PROPERTIES = "test/scheduler/ticks-properties.test.ts";
+export const TICKS_ZONES = "test/scheduler/ticks-zones.test.ts";

@@ -23,6 +23,7 @@ import {
   type TestedMutant,
 } from "./files.ts";
 import { HOLDING } from "./holding.ts";
+import { TICKS } from "./ticks.ts";
 import { RECORD_AND_WRITING } from "./writing.ts";
 
 /** Where the simulator's mutants are caught by a unit test, too. */
@@ -89,4 +90,5 @@ export const TESTED: readonly TestedMutant[] = [
   ...RECORD_AND_WRITING,
   ...HOLDING,
   ...CONTENDING,
+  ...TICKS,
 ];
