@@ -1,15 +1,8 @@
 #!/usr/bin/env node
 /** `npm run demo`: kill the leader, another takes over. See demo/options.ts for what it can be told. */
-import { ConfigError, messageOf } from "../errors.ts";
-import type { Stats } from "../store/object-store.ts";
-import { s3Store } from "../store/s3.ts";
-import { boundsOf, demoOptions, type DemoOptions, HELP } from "./demo/options.ts";
-import { Screen } from "./demo/screen.ts";
-import { type Stage, stageOf } from "./demo/stage.ts";
-import { Story, StoryError } from "./demo/story.ts";
-import { type Check, type History, seconds, verdict } from "./demo/verdict.ts";
-
-const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
+import { ConfigError } from "../errors.ts";
+import { demoOptions, type DemoOptions, HELP } from "./demo/options.ts";
+import { play } from "./demo/play.ts";
 
 // What the SDK has to say about this version of Node would stand in the middle of the timeline.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
@@ -29,66 +22,4 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   return await play(options);
-}
-
-async function play(options: DemoOptions): Promise<number> {
-  const screen = new Screen(process.stdout, options.ttlMs, process.hrtime.bigint());
-  const { signal, caught } = interruption();
-  let stage: Stage | undefined;
-  try {
-    stage = await stageOf(options.store);
-    screen.print(`ttl ${seconds(options.ttlMs)}, poll ${seconds(options.pollMs)}, store: ${stage.where}`);
-    screen.print();
-    const store = s3Store(stage.url);
-    await store.ensureSafe({ signal });
-    screen.tell("·", `the store keeps its conditions (shown by ${requestsOf(store.stats())} requests)`, "dim");
-    const history = await new Story({ options, url: stage.url, screen, signal }).tell();
-    const checks = verdict(history, boundsOf(options));
-    summarise(screen, history, checks);
-    return checks.every((c) => c.ok) ? 0 : 1;
-  } catch (e) {
-    screen.print(`\n${screen.style("red", `The demo did not come to its end: ${messageOf(e)}`)}`);
-    return caught() ?? 1;
-  } finally {
-    await stage?.close();
-  }
-}
-
-/** Ctrl-C and its like, and a reader that has gone away (`npm run demo | head`), end the demo in good order. */
-function interruption(): { readonly signal: AbortSignal; readonly caught: () => number | undefined } {
-  const stop = new AbortController();
-  let status: number | undefined;
-  for (const [name, number] of Object.entries(SIGNALS)) {
-    process.on(name, () => {
-      status = 128 + number;
-      stop.abort(new StoryError(`${name} received`));
-    });
-  }
-  process.stdout.on("error", () => stop.abort(new StoryError("nobody reads the output any more")));
-  return { signal: stop.signal, caught: () => status };
-}
-
-function summarise(screen: Screen, { beliefs, requests }: History, checks: readonly Check[]): void {
-  screen.print();
-  for (const check of checks) {
-    const mark = check.ok ? screen.style("green", "✓") : screen.style(["bold", "red"], "✗ FAILED");
-    screen.print(`  ${mark} ${check.name.padEnd(10)} ${check.text}`);
-    if (check.name !== "tenancies") continue;
-    const at = (ns: bigint | undefined): string => (ns === undefined ? "?" : screen.since(ns).toFixed(3));
-    for (const b of beliefs)
-      screen.print(`      token ${b.token}  ${b.node}  believed from ${at(b.fromNs)} s to ${at(b.untilNs)} s, ${b.end ?? "no end seen"}`);
-  }
-  const counts = Object.entries(requests).map(([node, { get, put }]) => `${node} ${get} GET + ${put} PUT`);
-  screen.print(`    requests   ${counts.join(", ")}`);
-  screen.print();
-  const failed = checks.filter((c) => !c.ok).length;
-  screen.print(
-    failed === 0
-      ? screen.style(["bold", "green"], "All of it held.")
-      : screen.style(["bold", "red"], `${failed} of ${checks.length} did not hold.`),
-  );
-}
-
-function requestsOf({ get = 0, put = 0, list = 0, delete: removed = 0 }: Stats): number {
-  return get + put + list + removed;
 }

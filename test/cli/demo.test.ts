@@ -9,6 +9,7 @@ import { whenFinished } from "../support/finish.ts";
 import { adopt } from "../support/reaper.ts";
 
 const DEMO = join(import.meta.dirname, "../../dist/cli/demo.js");
+const MAIN = join(import.meta.dirname, "../../dist/cli/main.js");
 
 interface Demo {
   readonly child: ChildProcess;
@@ -22,8 +23,12 @@ interface Demo {
 }
 
 function demo(...args: string[]): Demo {
+  return started(DEMO, ...args);
+}
+
+function started(...args: string[]): Demo {
   const env = { ...process.env, NODE_OPTIONS: undefined, FORCE_COLOR: undefined };
-  const child = spawn(process.execPath, [DEMO, ...args], { stdio: ["ignore", "pipe", "pipe"], env });
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env });
   adopt(child);
   whenFinished(() => void child.kill("SIGKILL"));
   let text = "";
@@ -153,5 +158,13 @@ describe("npm run demo", () => {
     const wrong = demo("--ttl", "1h", "--pol", "2s");
     expect((await wrong.exit).code).toBe(2);
     expect(wrong.text()).toMatch(/--pol/);
+  });
+
+  it("is a command, too, and takes no store from the environment", async () => {
+    process.env["S3_CONSENSUS_STORE"] = "s3://nobody/demo?endpoint=http://127.0.0.1:9";
+    const run = started(MAIN, "demo", "--ttl", "3s", "--poll", "1s");
+    delete process.env["S3_CONSENSUS_STORE"];
+    expect(await run.exit).toEqual({ code: 0, signal: null });
+    expect(run.text()).toContain("All of it held.");
   });
 });

@@ -1,5 +1,5 @@
 /** `doctor`: can this bucket be trusted at all? */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { ConfigError, StoreAccessError, StoreUnavailableError } from "../../errors.ts";
 import { MAX_TTL_MS, MIN_TTL_MS } from "../../lease/timing.ts";
 import { openStore } from "../../store/open-store.ts";
@@ -7,7 +7,7 @@ import { settingsOfUrl } from "../../store/s3-options.ts";
 import { S3Store } from "../../store/s3-store.ts";
 import { examine, type Examination } from "../doctor/examination.ts";
 import { printExamination, reportText, type Verdict } from "../doctor/text.ts";
-import { duration, integer } from "../frame/arguments.ts";
+import { duration, integer, spelled } from "../frame/arguments.ts";
 import type { Context, Run } from "../frame/context.ts";
 import { EXIT } from "../frame/exit-codes.ts";
 
@@ -17,6 +17,9 @@ interface Flags {
   readonly ttl: number;
   readonly nodes: number;
 }
+
+/** The default of an election. */
+const DEFAULT_TTL_MS = 15_000;
 
 const HELP = `
 Runs the whole probe against the bucket (about 800 requests, some seconds): every condition alone, then 20 races of creates and 20 of
@@ -29,7 +32,11 @@ export function define(command: Command, run: Run): void {
     .argument("[store]", "s3://bucket/prefix?endpoint=…, in the place of --store")
     .option("--save", "keep the result in the bucket as the verdict that every process believes for 30 days")
     .option("--report", "print a report to send in, without the names of bucket and endpoint")
-    .option("--ttl <duration>", "for the estimates of cost and versions", duration(MIN_TTL_MS, MAX_TTL_MS), 15_000)
+    .addOption(
+      new Option("--ttl <duration>", "for the estimates of cost and versions")
+        .argParser(duration(MIN_TTL_MS, MAX_TTL_MS))
+        .default(DEFAULT_TTL_MS, spelled(DEFAULT_TTL_MS)),
+    )
     .option("--nodes <number>", "for the estimate of cost", integer(1, 100_000), 3)
     .addHelpText("after", HELP)
     .action((store: string | undefined, flags: Flags) => run((context) => doctor(context, store, flags)));

@@ -26,15 +26,15 @@ cleanly (SIGTERM), and the third follows. Ends with a summary; the exit code is 
 NO_COLOR is honoured. Ctrl-C ends everything that the demo has started.
 `;
 
-const MIN_TTL_MS = 2_000;
-const MAX_TTL_MS = 60_000;
+/** The ttl that a demo may have, in milliseconds. */
+export const DEMO_TTL = { minMs: 2_000, maxMs: 60_000, defaultMs: 6_000 } as const;
 
 /** @returns `undefined` when help was asked for. @throws ConfigError with every fault. */
 export function demoOptions(args: readonly string[]): DemoOptions | undefined {
   const { values, positionals } = parsed(args);
   if (values.help === true) return undefined;
   const faults = positionals.map((word) => `unexpected ${show(word)}: see --help`);
-  const ttlMs = duration("--ttl", values.ttl ?? "6s", MIN_TTL_MS, MAX_TTL_MS, faults);
+  const ttlMs = duration("--ttl", values.ttl ?? "6s", DEMO_TTL.minMs, DEMO_TTL.maxMs, faults);
   const pollMs = values.poll === undefined ? defaultPollMs(ttlMs) : duration("--poll", values.poll, 100, ttlMs, faults);
   if (values.store !== undefined) {
     try {

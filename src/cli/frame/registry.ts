@@ -20,6 +20,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("../commands/elect.ts"),
   },
   doctor: { group: "Look after it", summary: "find out whether a bucket can be trusted", load: () => import("../commands/doctor.ts") },
+  demo: { group: "Development", summary: "see a leader die and another take over", load: () => import("../commands/demo.ts") },
   "dev-server": {
     group: "Development",
     summary: "run an S3 server for development, to be broken at will",
