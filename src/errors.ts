@@ -123,8 +123,8 @@ export class WorkNotStoppedError extends ConsensusError<"WORK_NOT_STOPPED"> {
   readonly key: string;
   readonly waitedMs: number;
 
-  constructor(message: string, data: { readonly key: string; readonly waitedMs: number }) {
-    super("WORK_NOT_STOPPED", message);
+  constructor(message: string, data: { readonly key: string; readonly waitedMs: number } & Cause) {
+    super("WORK_NOT_STOPPED", message, data);
     this.key = data.key;
     this.waitedMs = data.waitedMs;
   }

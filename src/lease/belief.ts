@@ -17,6 +17,7 @@ export class Belief {
   readonly #fence: Fence;
   readonly #counters: Counters;
   readonly #controller = new AbortController();
+  #asked = false;
   #over: LeaseLostError | LeaseEndedError | undefined;
   #resolveEnded!: (e: LeaseLostError | LeaseEndedError) => void;
 
@@ -33,9 +34,16 @@ export class Belief {
     return this.#over;
   }
 
+  /** Whether it was asked to stop, or is over. Looks at no clock. */
+  get asked(): boolean {
+    return this.#asked;
+  }
+
   /** The signal aborts; belief goes on (rule H7). */
   askToStop(reason: EndReason): void {
-    if (!this.#controller.signal.aborted) this.#controller.abort(this.#endedError(reason));
+    if (this.#asked) return;
+    this.#asked = true;
+    this.#controller.abort(this.#endedError(reason));
   }
 
   /** Somebody here wants it to end. Who was asked to stop before hears of that one end, by whichever way it asks. */
@@ -49,7 +57,8 @@ export class Belief {
     this.#over = error;
     this.#counters.add(error instanceof LeaseLostError ? "lost" : "released");
     // The signal first, then everybody who awaits the end (invariant I5).
-    if (!this.#controller.signal.aborted) this.#controller.abort(error);
+    if (!this.#asked) this.#controller.abort(error);
+    this.#asked = true;
     this.#resolveEnded(error);
   }
 

@@ -14,6 +14,7 @@ import { SessionTenancy } from "./session-tenancy.ts";
 import { lifetimeMs } from "./timing.ts";
 import type { Tenancy, TenancyHooks } from "./tenancy.ts";
 import { TimedTenancy } from "./timed-tenancy.ts";
+import { writeFlag } from "./flag.ts";
 import { type LogicalWrite, settle } from "./settle.ts";
 import { carryOut, type WriteContext, type WriteEnd } from "./write.ts";
 
@@ -31,6 +32,8 @@ export interface TakeOptions {
 export interface ContendOptions extends TakeOptions {
   /** Looks, but takes nothing before this time on the monotonic clock: a cooldown. */
   readonly notBeforeMs?: number | undefined;
+  /** While another holds it, writes into its record, once for each tenancy, that somebody waits (rule O1). */
+  readonly askHolder?: boolean | undefined;
   /** Hears of every look that told something about the key. */
   onLook(view: KeyView, verdict: StoreVerdict | undefined): void;
 }
@@ -69,8 +72,8 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
   // A key that this process knows to be free needs no look before its CAS.
   const coolingDown = (options.notBeforeMs ?? 0) > lease.nowMs();
   let nextLookMs = !coolingDown && knownFree(lease) ? lease.nowMs() + pollMs : lease.nowMs();
-  // The first wait is a random part of a poll, so that candidates which started together do not look together ever after.
-  let firstWait = true;
+  let looks = 0;
+  let askedToken = 0;
   let lookedAtMs = -Infinity;
   let attempted = false;
   for (;;) {
@@ -80,8 +83,7 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
     const [trouble, safe] = await Promise.all([looking ? look(lease, signal) : undefined, verdict ?? ensureSafe(lease, options)]);
     signal.throwIfAborted();
     if (looking) {
-      nextLookMs = lease.nowMs() + pollMs * (firstWait ? 0.5 + lease.settings.store.random.unit() / 2 : 1);
-      firstWait = false;
+      nextLookMs = lease.nowMs() + intervalMs(lease, looks++);
     }
     if (!(safe instanceof StoreUnavailableError)) verdict = fit(lease, safe);
     if (looking && trouble === undefined) options.onLook(lease.view, verdict);
@@ -109,6 +111,7 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
       nextLookMs = lease.nowMs();
       continue;
     }
+    if (options.askHolder === true && !(next instanceof ConsensusError)) askedToken = await ask(lease, askedToken);
     const freeInMs = next instanceof ConsensusError ? undefined : next.freeInMs;
     const leftMs = leftOf(options, lease);
     if (leftMs <= 0) return undefined;
@@ -116,6 +119,29 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
     if (safe instanceof StoreUnavailableError && !looking) nextLookMs = lease.nowMs() + pollMs;
     await sleep(store.clock, Math.min(Math.max(0, nextLookMs - lease.nowMs()), freeInMs ?? Infinity, leftMs), { signal, keepAlive: true });
   }
+}
+
+/**
+ * The wait after the look number `look`. The first is a random part of a poll, so that candidates which started together do not look together ever
+ * after. Where waits begin short they grow with what has been waited already, each a random part of its length.
+ */
+function intervalMs(lease: LeaseObject, look: number): number {
+  const { store, pollMs, firstPollMs = pollMs } = lease.settings;
+  const fullMs = Math.min(pollMs, firstPollMs * 2 ** Math.min(look, 20));
+  return look === 0 || fullMs < pollMs ? fullMs * (0.5 + store.random.unit() / 2) : fullMs;
+}
+
+/** @returns the token of the tenancy whose holder has been asked by now, by this candidate or by another. */
+async function ask(lease: LeaseObject, askedToken: number): Promise<number> {
+  const seen = lease.view.current;
+  if (seen?.record.state !== "held" || seen.record.fencingToken <= askedToken) return askedToken;
+  if (seen.record.flag === undefined) {
+    const { store, key, node, timing } = lease.settings;
+    const end = await writeFlag(store, key, seen, { kind: "asked", by: node }, timing.requestTimeoutMs);
+    // Refused: it was renewed, freed or flagged meanwhile. The next look tells.
+    if (end === undefined) return askedToken;
+  }
+  return seen.record.fencingToken;
 }
 
 function refusedSince(lease: LeaseObject, atMs: number): boolean {
@@ -248,7 +274,7 @@ export async function take(
   return tenancy;
 }
 
-interface Applied {
+export interface Applied {
   readonly etag: string;
   readonly record: LeaseRecord;
   readonly firstSentAt: Instant;
@@ -258,13 +284,13 @@ interface Applied {
  * The clocks are looked at before the answer. One that comes after the deadline makes an orphan, which is never adopted any more (rules H3, W7);
  * the next round takes it again. One that comes after the session's means nothing, although the store took it (rule S2).
  */
-function isLate(lease: LeaseObject, firstSentAt: Instant): boolean {
+export function isLate(lease: LeaseObject, firstSentAt: Instant): boolean {
   const { session, timing, store } = lease.settings;
   if (session !== undefined) return !session.membership.isHeld();
   return remainingMs(addMs(firstSentAt, lifetimeMs(timing)), readClocks(store.clock)) <= 0;
 }
 
-function adopt(lease: LeaseObject, { etag, record, firstSentAt }: Applied, hooks: TenancyHooks): Tenancy {
+export function adopt(lease: LeaseObject, { etag, record, firstSentAt }: Applied, hooks: TenancyHooks): Tenancy {
   const { session } = lease.settings;
   if (record.session === undefined) return new TimedTenancy(lease, { etag, record, firstSentAt }, hooks);
   if (session === undefined) throw new Error(`"${lease.settings.key}" was acquired for a session, and there is none`);
@@ -275,7 +301,7 @@ function adopt(lease: LeaseObject, { etag, record, firstSentAt }: Applied, hooks
  * Nobody waits any more for an acquisition whose fate is open: looks once, and gives back what it shows to be won (no later acquisition was
  * sent, so it may still be adopted, rule S4). What lands after that look is freed by its ttl.
  */
-async function giveUp(lease: LeaseObject, write: LogicalWrite, hooks: TenancyHooks): Promise<void> {
+export async function giveUp(lease: LeaseObject, write: LogicalWrite, hooks: TenancyHooks): Promise<void> {
   const { store, key, timing } = lease.settings;
   const firstSentAt = lease.written.firstSentAt(write.record.nonce);
   const read = await store.get(key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs });
@@ -290,7 +316,7 @@ async function giveUp(lease: LeaseObject, write: LogicalWrite, hooks: TenancyHoo
 }
 
 /** The acquisition was applied, and an operator's flag was written on top before its fate was known. */
-function adoptedBelowFlag(end: WriteEnd, record: LeaseRecord): Applied | undefined {
+export function adoptedBelowFlag(end: WriteEnd, record: LeaseRecord): Applied | undefined {
   if (end.kind !== "settled" || end.as.kind !== "still-mine" || end.as.record.holderNonce !== record.nonce) return undefined;
   return { etag: end.as.etag, record: end.as.record, firstSentAt: end.firstSentAt };
 }

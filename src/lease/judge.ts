@@ -36,7 +36,8 @@ export type Judgement =
 /** Rules C1 to C3, C6, C7 and S8 on one sighting. Pure: `nowMs` is on the same monotonic clock as `sinceMs`. */
 export function judge(seen: Sighting, by: Judge, nowMs: number): Judgement {
   const { record } = seen;
-  if (record.state === "held" && by.isMyOrphan(record)) return { kind: "free", by: "orphan" };
+  // An orphan with a lock delay is closed for its own process as for everybody (rule C6).
+  if (record.state === "held" && (record.lockDelayMs ?? 0) === 0 && by.isMyOrphan(record)) return { kind: "free", by: "orphan" };
   // A lock that is held through a session has no age of its own (rule S9).
   if (record.session !== undefined) return judgeSession(record, by, nowMs);
   const closed = record.state === "held" ? closedWhileHeld(record, by) : closedAfterRelease(record, by);

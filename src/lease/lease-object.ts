@@ -4,7 +4,7 @@ import type { Json, LeaseRecord, TimedRecord } from "../record/record.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { Counters } from "./counters.ts";
 import type { Judge, Takeover } from "./judge.ts";
-import { type KeyView, observationsOf } from "./observations.ts";
+import { type Identity, type KeyView, observationsOf } from "./observations.ts";
 import type { SessionTie } from "./session-tie.ts";
 import { lifetimeMs, type LeaseTiming } from "./timing.ts";
 import { WrittenNonces } from "./written.ts";
@@ -26,6 +26,16 @@ export interface LeaseSettings {
   readonly isFresh?: boolean | undefined;
   /** A release keeps an operator's flag that no renewal has taken off: it is meant for whoever comes next, too. Default false. */
   readonly releaseKeepsFlag?: boolean | undefined;
+  /** What its user calls it: stands in what is told and thrown. Default: `key`. */
+  readonly name?: string | undefined;
+  /** The first waits between two looks are shorter, and double from this one up to `pollMs`. Default: all are `pollMs`. */
+  readonly firstPollMs?: number | undefined;
+  /** Whether the timers of a tenancy keep the process alive (rule H8). Default true. */
+  readonly keepAlive?: boolean | undefined;
+  /** How long a tenancy may last: nothing is renewed beyond, and its signal aborts `graceMs` before. */
+  readonly maxHold?: { readonly ms: number; readonly graceMs: number } | undefined;
+  /** How long the key stays closed after a tenancy that was not ended by its holder (rule C6). */
+  readonly lockDelayMs?: number | undefined;
 }
 
 /**
@@ -35,20 +45,38 @@ export interface LeaseSettings {
 export class LeaseObject {
   readonly settings: LeaseSettings;
   readonly instance: string;
-  readonly counters: Counters = new Counters();
-  readonly written: WrittenNonces = new WrittenNonces();
+  readonly counters: Counters;
+  readonly written: WrittenNonces;
+  readonly #view: KeyView;
 
-  constructor(settings: LeaseSettings) {
+  constructor(
+    settings: LeaseSettings,
+    shared: { readonly counters?: Counters | undefined; readonly identity?: Identity | undefined } = {},
+  ) {
     this.settings = settings;
-    this.instance = freshId(settings.store.random);
+    this.instance = shared.identity?.instance ?? freshId(settings.store.random);
+    this.written = shared.identity?.written ?? new WrittenNonces();
+    this.counters = shared.counters ?? new Counters();
+    this.#view = observationsOf(settings.store).view(settings.key);
   }
 
+  /** Kept while somebody works with it, however many other keys are looked at meanwhile: a watch that began must not begin again (rule C2). */
   get view(): KeyView {
-    return observationsOf(this.settings.store).view(this.settings.key);
+    return observationsOf(this.settings.store).keep(this.#view);
+  }
+
+  /** What its user calls it. */
+  get name(): string {
+    return this.settings.name ?? this.settings.key;
   }
 
   nowMs(): number {
     return this.settings.store.clock.monotonicMs();
+  }
+
+  /** The next lease object of this process on this key may know what this one wrote: nobody believes in any of it. */
+  leaveBehind(): void {
+    this.view.leftBehind = { instance: this.instance, written: this.written };
   }
 
   judge(storeSkewMs: number | undefined): Judge {
@@ -67,7 +95,7 @@ export class LeaseObject {
    * or becomes `payload`.
    */
   acquisition(base: LeaseRecord | undefined, payload: Json | undefined = base?.payload): LeaseRecord {
-    const { node, metadata, session } = this.settings;
+    const { node, metadata, lockDelayMs, session } = this.settings;
     const nonce = freshId(this.settings.store.random);
     const { acquiredAt, renewedAt, ...bounds } = this.#times();
     const record = {
@@ -82,14 +110,16 @@ export class LeaseObject {
       renewedAt,
       metadata,
       payload,
+      lockDelayMs,
       extra: base?.extra ?? {},
     };
     return session === undefined ? { ...record, ...bounds } : { ...record, session: session.ref };
   }
 
-  renewal(of: TimedRecord, payload: Json | undefined = of.payload): TimedRecord {
+  /** It has a time of its own from now on, whatever it was held by. */
+  renewal(of: LeaseRecord, payload: Json | undefined = of.payload): TimedRecord {
     const { acquiredAt } = of;
-    return { ...this.#next(of), ...this.#times(), payload, acquiredAt, flag: undefined };
+    return { ...this.#next(of), ...this.#times(), payload, session: undefined, acquiredAt, flag: undefined };
   }
 
   /** Whatever is released has a time of its own, in the format that every version reads (rules S16, R4). */

@@ -1,6 +1,7 @@
 import type { ReadResult } from "../store/object-store.ts";
 import { RecordError } from "../errors.ts";
 import { decodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
+import type { WrittenNonces } from "./written.ts";
 import { compareRecords, type LeaseRecord, type Position } from "../record/record.ts";
 
 /** One version of a record, as it was first seen. */
@@ -19,6 +20,15 @@ export interface Sighting<R extends LeaseRecord = LeaseRecord> {
 interface Contradiction {
   readonly sighting: Sighting | undefined;
   readonly sinceMs: number;
+}
+
+/**
+ * By which a lease object knows what it wrote. One that was left behind, because the fate of a write is open, is taken up by the next lease object,
+ * which then knows its orphan (rule C1).
+ */
+export interface Identity {
+  readonly instance: string;
+  readonly written: WrittenNonces;
 }
 
 /** What one read meant for the view. */
@@ -40,6 +50,7 @@ export class KeyView {
   /** A CAS on this ETag was refused: on the newest version seen, that settles that the store has something else. */
   refused: { readonly etag: string | undefined; readonly atMs: number } | undefined;
   contradiction: Contradiction | undefined;
+  leftBehind: Identity | undefined;
 
   constructor(key: string) {
     this.key = key;
@@ -155,7 +166,13 @@ export class Observations {
   }
 
   view(key: string): KeyView {
-    const view = this.#views.get(key) ?? new KeyView(key);
+    return this.keep(new KeyView(key));
+  }
+
+  /** The view of that key that everybody has; `view` itself where there is none any more. It is the most recently used one from now on. */
+  keep(candidate: KeyView): KeyView {
+    const { key } = candidate;
+    const view = this.#views.get(key) ?? candidate;
     this.#views.delete(key);
     this.#views.set(key, view);
     if (this.#views.size > this.#limit) {

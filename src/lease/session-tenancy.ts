@@ -1,16 +1,16 @@
 import { addMs, readClocks } from "../clock/deadline.ts";
 import type { Instant } from "../clock/deadline.ts";
-import { type AnyConsensusError, type EndReason, LeaseEndedError, LeaseLostError } from "../errors.ts";
+import { type AnyConsensusError, type EndReason, LeaseEndedError, LeaseLostError, StoreUnavailableError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
-import type { Flag, Json, SessionRecord } from "../record/record.ts";
+import type { Flag, Json, SessionRecord, TimedRecord } from "../record/record.ts";
 import { Belief } from "./belief.ts";
 import type { LeaseObject, ReleaseFields } from "./lease-object.ts";
 import type { LeaseSignal } from "./lease-signal.ts";
 import type { SessionTie } from "./session-tie.ts";
 import { settle } from "./settle.ts";
-import type { ReleaseOutcome, Tenancy, TenancyHooks } from "./tenancy.ts";
+import type { ReleaseOutcome, Tenancy, TenancyHooks, TimedVersion } from "./tenancy.ts";
 import { lifetimeMs } from "./timing.ts";
-import { carryOut } from "./write.ts";
+import { carryOut, type WriteEnd } from "./write.ts";
 
 interface Confirmed {
   readonly etag: string;
@@ -39,7 +39,7 @@ export class SessionTenancy implements Tenancy {
     this.#tie = tie;
     this.#hooks = hooks;
     this.#confirmed = confirmed;
-    this.key = lease.settings.key;
+    this.key = lease.name;
     this.record = confirmed.record;
     this.payload = confirmed.record.payload;
     this.fencingToken = confirmed.record.fencingToken;
@@ -57,6 +57,14 @@ export class SessionTenancy implements Tenancy {
 
   get lost(): boolean {
     return this.#belief.over instanceof LeaseLostError;
+  }
+
+  get over(): LeaseLostError | LeaseEndedError | undefined {
+    return this.#belief.over;
+  }
+
+  get holder(): string {
+    return this.#lease.settings.node;
   }
 
   get trouble(): AnyConsensusError | undefined {
@@ -88,9 +96,9 @@ export class SessionTenancy implements Tenancy {
   async verify(signal?: AbortSignal): Promise<void> {
     this.assertHeld();
     signal?.throwIfAborted();
-    const { store, timing } = this.#lease.settings;
+    const { store, key, timing } = this.#lease.settings;
     const [read] = await Promise.all([
-      store.get(this.key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs, signal }),
+      store.get(key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs, signal }),
       this.#tie.membership.verify(signal).catch((e: unknown) => {
         // What ends the session ends this lock with a reason of its own.
         this.assertHeld();
@@ -102,7 +110,7 @@ export class SessionTenancy implements Tenancy {
     if (read.kind === "unavailable" || read.kind === "denied") throw read.error;
     if (read.kind === "not-modified") return;
     const { record } = this.#confirmed;
-    const settled = settle(this.key, { record, base: { etag: "", record } }, read, this.#lease.written);
+    const settled = settle(key, { record, base: { etag: "", record } }, read, this.#lease.written);
     if (settled.kind === "other" || settled.kind === "gone" || settled.kind === "unreadable")
       this.#end(() => this.#belief.end(this.#belief.lossOf(settled)));
     this.assertHeld();
@@ -121,13 +129,33 @@ export class SessionTenancy implements Tenancy {
     if (this.isHeld()) this.#end(() => this.#belief.endBy(reason));
   }
 
+  renew(): Promise<void> {
+    return new Promise((resolve) => {
+      this.assertHeld();
+      resolve();
+    });
+  }
+
+  /** What is handed off leaves the session: the last write gives it a time of its own. */
+  async handOff(): Promise<TimedVersion> {
+    this.assertHeld();
+    this.endBelief("handed-off");
+    const record = this.#lease.renewal(this.record, this.payload);
+    const end = await this.#sendLast(record);
+    if (end.kind === "applied") return { etag: end.etag, record };
+    // Of no use to anybody, and no ttl would free it (rule S14).
+    this.#tie.abandon({ lease: this.#lease, nonces: [this.record.holderNonce, record.nonce], base: undefined });
+    throw new StoreUnavailableError(`lease "${this.key}" was not handed off: its last write is not known to be applied`);
+  }
+
   async release(reason: EndReason = "released", fields: ReleaseFields = {}): Promise<ReleaseOutcome> {
     if (this.#release !== undefined) {
       await this.#release;
       return "already-released";
     }
     this.endBelief(reason);
-    if (this.#belief.over instanceof LeaseLostError) return "not-mine";
+    const { over } = this.#belief;
+    if (over instanceof LeaseLostError || over?.reason === "handed-off") return "not-mine";
     this.#release = this.#sendRelease(fields).catch(() => "unknown");
     return this.#release;
   }
@@ -138,9 +166,16 @@ export class SessionTenancy implements Tenancy {
   }
 
   async #sendRelease(fields: ReleaseFields): Promise<ReleaseOutcome> {
+    const end = await this.#sendLast(this.#lease.release(this.record, fields, this.payload));
+    if (end.kind === "applied") return "released";
+    if (end.kind === "settled" && end.as.kind !== "still-mine") return "not-mine";
+    this.#tie.abandon({ lease: this.#lease, nonces: [this.record.holderNonce], base: undefined });
+    return "unknown";
+  }
+
+  async #sendLast(record: TimedRecord): Promise<WriteEnd> {
     const { store, key, timing } = this.#lease.settings;
     const { counters, written } = this.#lease;
-    const record = this.#lease.release(this.record, fields, this.payload);
     const end = await carryOut(
       { store, key, counters, written, requestTimeoutMs: timing.requestTimeoutMs },
       { record, base: this.#confirmed },
@@ -152,13 +187,9 @@ export class SessionTenancy implements Tenancy {
         explainRefusal: true,
       },
     );
-    if (end.kind === "applied") {
+    if (end.kind === "applied")
       this.#lease.view.accept({ etag: end.etag, record, sinceMs: this.#lease.nowMs(), lastModifiedMs: undefined, dateMs: undefined });
-      return "released";
-    }
-    if (end.kind === "settled" && end.as.kind !== "still-mine") return "not-mine";
-    this.#tie.abandon({ lease: this.#lease, nonces: [this.record.holderNonce], base: undefined });
-    return "unknown";
+    return end;
   }
 
   #endOfSession(): LeaseLostError | LeaseEndedError {

@@ -1,5 +1,5 @@
 import type { AnyConsensusError, EndReason, LeaseEndedError, LeaseLostError } from "../errors.ts";
-import type { Flag, Json, LeaseRecord } from "../record/record.ts";
+import type { Flag, Json, LeaseRecord, TimedRecord } from "../record/record.ts";
 import type { ReleaseFields } from "./lease-object.ts";
 import type { LeaseSignal } from "./lease-signal.ts";
 
@@ -9,6 +9,12 @@ export type ReleaseOutcome = "released" | "already-released" | "not-mine" | "unk
 export interface TenancyHooks {
   renewalFailed(error: AnyConsensusError, remainingMs: number): void;
   flagged(flag: Flag): void;
+}
+
+/** One version of a record that has a time of its own. */
+export interface TimedVersion {
+  readonly etag: string;
+  readonly record: TimedRecord;
 }
 
 /**
@@ -22,6 +28,10 @@ export interface Tenancy {
   /** Resolves when belief ends, with what ended it. */
   readonly ended: Promise<LeaseLostError | LeaseEndedError>;
   readonly lost: boolean;
+  /** What ended belief, once something has. */
+  readonly over: LeaseLostError | LeaseEndedError | undefined;
+  /** The node name that it was acquired by. */
+  readonly holder: string;
   /** The newest version of the record that is known to be this tenancy's. */
   readonly record: LeaseRecord;
   /** The renewal that is failing now, if one is. */
@@ -45,6 +55,17 @@ export interface Tenancy {
   askToStop(reason: EndReason): void;
   /** Belief ends here and now, before any release is sent (rule H7). Without effect on an ended tenancy. */
   endBelief(reason: EndReason): void;
+  /**
+   * Renews it now. Where a renewal is under way already, that one counts; where a longest hold is covered, none is needed; what is held through a
+   * session has nothing to renew.
+   * @throws LeaseLostError, LeaseEndedError; StoreUnavailableError or StoreAccessError when it is not known to be applied: it is held on, as before.
+   */
+  renew(): Promise<void>;
+  /**
+   * Belief ends, renewals stop, and one last write keeps the key closed, with a ttl of its own, for whoever goes on from exactly that version (O4).
+   * @throws LeaseLostError, LeaseEndedError; StoreUnavailableError when it is not known to be applied. Then nobody goes on, and the ttl decides.
+   */
+  handOff(): Promise<TimedVersion>;
   /** Ends belief and frees the key with one conditional PUT. Never rejects; a second call says so. */
   release(reason?: EndReason, fields?: ReleaseFields): Promise<ReleaseOutcome>;
 }

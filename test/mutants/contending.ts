@@ -76,7 +76,7 @@ export const CONTENDING: readonly TestedMutant[] = [
   {
     id: "C5-herd",
     breaks: "C5: candidates that started together look together",
-    edits: [edit("lease/contend.ts", "(firstWait ? 0.5 + lease.settings.store.random.unit() / 2 : 1)", "1")],
+    edits: [edit("lease/contend.ts", "look === 0 || fullMs < pollMs ? fullMs * (0.5 + store.random.unit() / 2) : fullMs", "fullMs")],
     tests: [CONTEND],
   },
   {

@@ -77,8 +77,8 @@ export const HOLDING: readonly TestedMutant[] = [
     edits: [
       edit(
         "lease/timed-tenancy.ts",
-        "        this.#noteTrouble(end.error);\n        return false;",
-        '        this.#end(this.#belief.lost("expired", "denied"));\n        return false;',
+        '        this.#noteTrouble(end.error);\n        return "failed";',
+        '        this.#end(this.#belief.lost("expired", "denied"));\n        return "failed";',
       ),
     ],
     tests: [TENANCY],
@@ -87,11 +87,7 @@ export const HOLDING: readonly TestedMutant[] = [
     id: "H4-own-nonce-forgotten",
     breaks: "H4: after many failed writes the nonce that proves the record is forgotten",
     edits: [
-      edit(
-        "lease/timed-tenancy.ts",
-        "      this.#lease.written.add(this.#confirmed.record.holderNonce, this.#confirmed.firstSentAt);\n",
-        "",
-      ),
+      edit("lease/timed-tenancy.ts", "    this.#lease.written.add(this.#confirmed.record.holderNonce, this.#confirmed.firstSentAt);\n", ""),
     ],
     tests: [TENANCY],
   },
@@ -102,7 +98,7 @@ export const HOLDING: readonly TestedMutant[] = [
       edit(
         "lease/timed-tenancy.ts",
         "const write = { record: this.#lease.renewal(this.#confirmed.record, this.payload), base: this.#confirmed };",
-        "await store.get(this.key);\n      const write = { record: this.#lease.renewal(this.#confirmed.record, this.payload), base: this.#confirmed };",
+        "await this.#lease.settings.store.get(this.key);\n    const write = { record: this.#lease.renewal(this.#confirmed.record, this.payload), base: this.#confirmed };",
       ),
     ],
     tests: [TENANCY],
@@ -119,7 +115,7 @@ export const HOLDING: readonly TestedMutant[] = [
     edits: [
       edit(
         "lease/timed-tenancy.ts",
-        "for (let failures = 0; this.isHeld();) {",
+        "for (let failures = 0; this.isHeld() && !this.#covered;) {",
         "for (let failures = 0; this.isHeld() && !this.signal.aborted;) {",
       ),
     ],
@@ -197,13 +193,13 @@ export const HOLDING: readonly TestedMutant[] = [
     edits: [
       edit(
         "lease/timed-tenancy.ts",
-        "      if (!this.isHeld()) return;\n      failures = this.#takeRenewal",
-        "      failures = this.#takeRenewal",
+        'return this.isHeld() ? this.#takeRenewal(end, write.record) : "failed";',
+        "return this.#takeRenewal(end, write.record);",
       ),
       edit(
         "lease/timed-tenancy.ts",
-        "return this.#belief.over === undefined;",
-        "return remainingMs(this.#deadline, readClocks(this.#lease.settings.store.clock)) > 0;",
+        "if (this.#belief.over !== undefined) return false;",
+        "if (remainingMs(this.#deadline, readClocks(this.#lease.settings.store.clock)) <= 0) return false;",
       ),
     ],
     tests: [TENANCY],

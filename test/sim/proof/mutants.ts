@@ -69,8 +69,8 @@ export const RULES: readonly Mutant[] = [
     edits: [
       {
         file: TENANCY,
-        find: "    let base: { readonly etag: string; readonly record: TimedRecord } = this.#confirmed;",
-        put: '    if ((await store.remove(this.key)) === "removed") return "released";\n    let base: { readonly etag: string; readonly record: TimedRecord } = this.#confirmed;',
+        find: "      const until = addMs(readClocks(store.clock), 2 * timing.requestTimeoutMs);\n      const end = await this.#sendLast(",
+        put: '      const until = addMs(readClocks(store.clock), 2 * timing.requestTimeoutMs);\n      if ((await store.remove(this.key)) === "removed") return "released";\n      const end = await this.#sendLast(',
       },
     ],
   },
@@ -212,8 +212,8 @@ export const RULES: readonly Mutant[] = [
     edits: [
       {
         file: TENANCY,
-        find: "      if (!this.isHeld()) return;\n      failures = this.#takeRenewal",
-        put: "      if (this.#belief.over !== undefined) return;\n      failures = this.#takeRenewal",
+        find: 'return this.isHeld() ? this.#takeRenewal(end, write.record) : "failed";',
+        put: 'return this.#belief.over === undefined ? this.#takeRenewal(end, write.record) : "failed";',
       },
     ],
   },
@@ -245,7 +245,7 @@ export const RULES: readonly Mutant[] = [
     edits: [
       {
         file: TENANCY,
-        find: "    this.endBelief(reason);\n    if (this.#belief.over instanceof LeaseLostError)",
+        find: "    this.endBelief(reason);\n    const { over } = this.#belief;",
         put: "    const early = this.isHeld() ? await this.#sendRelease(fields) : undefined;\n    this.endBelief(reason);\n    if (early !== undefined) return early;\n    if (this.#belief.over instanceof LeaseLostError)",
       },
     ],

@@ -10,7 +10,7 @@ export const PROMISES: readonly Mutant[] = [
     edits: [
       edit(
         "lease/belief.ts",
-        "    if (!this.#controller.signal.aborted) this.#controller.abort(error);\n    this.#resolveEnded(error);",
+        "    if (!this.#asked) this.#controller.abort(error);\n    this.#asked = true;\n    this.#resolveEnded(error);",
         "    this.#resolveEnded(error);\n    queueMicrotask(() => this.#controller.abort(error));",
       ),
     ],
@@ -72,8 +72,8 @@ export const PROMISES: readonly Mutant[] = [
     edits: [
       edit(
         "lease/timed-tenancy.ts",
-        'if (end.as.kind !== "still-mine") return "not-mine";',
-        'if (end.as.kind !== "still-mine" && end.as.kind !== "other") return "not-mine";',
+        'if (end.as.kind !== "still-mine") return { kind: "settled", as: end.as };',
+        'if (end.as.kind !== "still-mine" && end.as.kind !== "other") return { kind: "settled", as: end.as };',
       ),
     ],
   },

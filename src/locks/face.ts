@@ -1,0 +1,244 @@
+import { link } from "../clock/wait.ts";
+import { ConfigError, type HolderInfo, LockHeldError, NotHeldError, ReentrantLockError, StoreUnavailableError } from "../errors.ts";
+import type { LeaseSource } from "../lease/lease-source.ts";
+import type { TenancyHooks } from "../lease/tenancy.ts";
+import { type Emitter, guarded } from "../lease/wiring.ts";
+import { show } from "../options.ts";
+import type { Flag } from "../record/record.ts";
+import type { Stats } from "../store/object-store.ts";
+import type { Attempt, HoldOptions, Lock, Try } from "./api.ts";
+import { parseHandOff } from "./hand-off.ts";
+import { insideOf, runInside } from "./inside.ts";
+import { localQueueOf } from "./local-queue.ts";
+import { LockHandle } from "./lock-handle.ts";
+import { checkCall, holdOptions } from "./options.ts";
+import { LockStats } from "./stats.ts";
+import { workUnder } from "./work.ts";
+
+export interface FaceOptions<O extends HoldOptions> {
+  /** Where its leases come from. */
+  readonly source: LeaseSource<O>;
+  readonly emitter: Emitter;
+  readonly drainMs: number;
+  readonly defaults: O;
+}
+
+type Work<T> = (lock: Lock) => Promise<T> | T;
+
+/** The face of locks, over whatever leases its source gives. */
+export class LockFace<O extends HoldOptions> {
+  readonly #source: LeaseSource<O>;
+  readonly #emitter: Emitter;
+  readonly #drainMs: number;
+  readonly #defaults: O;
+  readonly #stats: LockStats;
+
+  constructor(o: FaceOptions<O>) {
+    this.#source = o.source;
+    this.#emitter = o.emitter;
+    this.#drainMs = o.drainMs;
+    this.#defaults = o.defaults;
+    this.#stats = new LockStats(o.source.counters);
+  }
+
+  /**
+   * Waits for the lock, runs the function with it, and gives it back when what the function returned has settled.
+   * @throws LockHeldError after the wait; ReentrantLockError; LeaseLostError when the lock was lost while the function ran, also if it returned; the
+   * reason of `signal`; WorkNotStoppedError when the work did not stop in time (the lock stays held until it does). The function's own error wins.
+   */
+  withLock<T>(key: string, fn: Work<T>): Promise<T>;
+  withLock<T>(key: string, options: O | undefined, fn: Work<T>): Promise<T>;
+  async withLock<T>(key: string, ...rest: readonly [Work<T>] | readonly [O | undefined, Work<T>]): Promise<T> {
+    const [given, fn] = optionsAndWork("Locks.withLock", rest);
+    const lock = await this.#take("Locks.withLock", key, given, false);
+    if (lock instanceof LockHeldError) throw lock;
+    return await this.#work([lock], given?.signal, () => fn(lock));
+  }
+
+  /** `withLock` that does not wait: a lock that is held is a value. @throws as `withLock`, and StoreUnavailableError where the store does not say. */
+  tryWithLock<T>(key: string, fn: Work<T>): Promise<Attempt<T>>;
+  tryWithLock<T>(key: string, options: Try<O> | undefined, fn: Work<T>): Promise<Attempt<T>>;
+  async tryWithLock<T>(key: string, ...rest: readonly [Work<T>] | readonly [Try<O> | undefined, Work<T>]): Promise<Attempt<T>> {
+    const [given, fn] = optionsAndWork("Locks.tryWithLock", rest);
+    const lock = await this.#take("Locks.tryWithLock", key, given, true);
+    if (lock instanceof LockHeldError) return { ran: false, held: lock };
+    return { ran: true, value: await this.#work([lock], given?.signal, () => fn(lock)) };
+  }
+
+  /**
+   * Several locks, acquired in sorted order so that two such calls never wait for each other, within one `waitMs`. When one can't be had, those
+   * before it are given back. @throws as `withLock`.
+   */
+  async withLocks<const K extends readonly string[], T>(
+    keys: K,
+    options: O | undefined,
+    fn: (locks: { readonly [I in keyof K]: Lock }) => Promise<T> | T,
+  ): Promise<T> {
+    const call = "Locks.withLocks";
+    if (typeof fn !== "function") throw new ConfigError(call, [`the function is ${show(fn)}: expected a function`]);
+    if (!Array.isArray(keys) || keys.length === 0 || keys.length > MAX_KEYS || new Set(keys).size < keys.length)
+      throw new ConfigError(call, [`keys is ${show(keys)}: expected 1 to ${MAX_KEYS} different keys`]);
+    const locks = new Map<string, LockHandle>();
+    const startMs = this.#nowMs;
+    try {
+      for (const key of keys.toSorted()) {
+        const lock = await this.#take(call, key, options, false, this.#nowMs - startMs);
+        if (lock instanceof LockHeldError) throw lock;
+        locks.set(key, lock);
+      }
+    } catch (e) {
+      for (const lock of [...locks.values()].reverse()) await lock.giveBack("released");
+      throw e;
+    }
+    const inOrder = keys.map((key) => locks.get(key)) as { readonly [I in keyof K]: Lock };
+    return await this.#work([...locks.values()], options?.signal, () => fn(inOrder));
+  }
+
+  /**
+   * Waits for the lock. It is held until it is released or lost, or the process ends.
+   * @throws LockHeldError after the wait, ReentrantLockError, the reason of `signal`; RecordError, StoreUnavailableError, StoreUnsafeError, StoreAccessError.
+   */
+  async acquire(key: string, options?: O): Promise<Lock> {
+    const lock = await this.#take("Locks.acquire", key, options, false);
+    if (lock instanceof LockHeldError) throw lock;
+    return lock;
+  }
+
+  /** The lock, or `undefined` where it is held: one request on a known key. @throws what `acquire` throws, but never LockHeldError. */
+  async tryAcquire(key: string, options?: Try<O>): Promise<Lock | undefined> {
+    const lock = await this.#take("Locks.tryAcquire", key, options, true);
+    return lock instanceof LockHeldError ? undefined : lock;
+  }
+
+  /**
+   * Goes on holding what `handOff` gave the text of, by one PUT. Of two that resume one wins. It does not queue: nobody else can have that lock.
+   * @throws NotHeldError when the lock was resumed, freed or taken meanwhile; ConfigError for another text; StoreUnavailableError, StoreAccessError.
+   */
+  async resume(text: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<Lock> {
+    const { name, from } = parseHandOff(text);
+    checkCall("Locks.resume", name, options, { source: this.#source });
+    const startMs = this.#nowMs;
+    const { hooks, owner } = this.#hooks({});
+    const lease = await this.#source.resume(name, from, options?.signal, hooks);
+    if (lease === undefined)
+      throw new NotHeldError(
+        `"${name}" can't be resumed with fencing token ${from.record.fencingToken}: it was resumed, released or taken meanwhile`,
+        { key: name },
+      );
+    return this.#own(lease, startMs, owner, {}, undefined);
+  }
+
+  /** Who holds it, by one GET. Never writes. @throws RecordError, StoreUnavailableError, StoreAccessError, the reason of `signal`. */
+  async inspect(key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<HolderInfo | undefined> {
+    checkCall("Locks.inspect", key, options, { source: this.#source });
+    return await this.#source.inspect(key, options?.signal);
+  }
+
+  /** Counters and histograms since this object was made: at every instant `acquired = released + lost + held`. */
+  stats(): Stats {
+    return this.#stats.snapshot(this.#source.store.stats());
+  }
+
+  get #nowMs(): number {
+    return this.#source.store.clock.monotonicMs();
+  }
+
+  async #take(call: string, name: string, given: object | undefined, isTry: boolean, waitedMs = 0): Promise<LockHandle | LockHeldError> {
+    const options = holdOptions(call, name, given, { source: this.#source, defaults: this.#defaults, isTry });
+    const { store } = this.#source;
+    const key = this.#source.keyOf(name);
+    store.checkKey?.(key);
+    if (insideOf(store, [key]) !== undefined)
+      throw new ReentrantLockError(`${call}: "${name}" is held by the withLock that this call is inside of: it would wait for itself`, {
+        key: name,
+      });
+    const startMs = this.#nowMs;
+    const waitMs = isTry ? 0 : Math.max(0, (options.waitMs ?? this.#source.defaultWaitMs(options)) - waitedMs);
+    const stop = new AbortController();
+    const unlink = link(options.signal, stop);
+    try {
+      const turn = await localQueueOf(store).enter(key, waitMs, stop.signal);
+      if (turn === undefined) return this.#refused(this.#source.refusal(name, this.#nowMs - startMs));
+      try {
+        const { hooks, owner } = this.#hooks(options);
+        const wait = { signal: stop.signal, untilMs: startMs + waitMs, onNews: () => turn.tell() };
+        const lease = await this.#source.acquire(name, options, wait, hooks);
+        if (!(lease instanceof LockHeldError)) return this.#own(lease, startMs, owner, options, turn);
+        turn.leave();
+        return this.#refused(lease);
+      } catch (e) {
+        turn.leave();
+        throw e;
+      }
+    } finally {
+      unlink();
+    }
+  }
+
+  #refused(error: LockHeldError | StoreUnavailableError): LockHeldError {
+    if (error instanceof StoreUnavailableError) throw error;
+    this.#stats.refused();
+    return error;
+  }
+
+  #own(
+    lease: LockHandle["lease"],
+    startMs: number,
+    owner: Owner,
+    options: HoldOptions,
+    turn: ConstructorParameters<typeof LockHandle>[2]["turn"],
+  ): LockHandle {
+    turn?.tell();
+    const context = { emitter: this.#emitter, stats: this.#stats, turn, minHoldMs: options.minHoldMs };
+    return (owner.lock = new LockHandle(lease, this.#nowMs - startMs, context));
+  }
+
+  async #work<T>(locks: readonly LockHandle[], signal: AbortSignal | undefined, fn: () => Promise<T> | T): Promise<T> {
+    const { store } = this.#source;
+    const held = new Map(locks.map((lock) => [this.#source.keyOf(lock.key), lock]));
+    return await workUnder(locks, () => runInside(store, (key) => held.get(key)?.blocksQueue === true, fn), {
+      clock: store.clock,
+      drainMs: this.#drainMs,
+      signal,
+      failed: (error) => this.#emitter.emit({ type: "callback-failed", name: "withLock", error }),
+    });
+  }
+
+  /** What a lease tells while it is held. The lock that it belongs to is known a moment later than the lease. */
+  #hooks(options: HoldOptions): { readonly hooks: TenancyHooks; readonly owner: Owner } {
+    const owner: Owner = { lock: undefined };
+    const hooks: TenancyHooks = {
+      renewalFailed: (error, remainingMs) => {
+        const { lock } = owner;
+        if (lock === undefined) return;
+        const lease = { key: lock.key, fencingToken: lock.fencingToken };
+        this.#emitter.emit({ type: "renewal-failed", lease, remainingMs, error });
+      },
+      flagged: (flag) => this.#obey(flag, owner, options.onAsked),
+    };
+    return { hooks, owner };
+  }
+
+  /** Somebody waits, or an operator wants it back: then the work is told to stop, and nothing is freed under it (rules O1, H7). */
+  #obey(flag: Flag, { lock }: Owner, onAsked: (() => void) | undefined): void {
+    if (flag.kind !== "asked") lock?.lease.askToStop("stepped-down");
+    else if (onAsked !== undefined)
+      queueMicrotask(() => guarded(onAsked, (error) => this.#emitter.emit({ type: "callback-failed", name: "onAsked", error })));
+  }
+}
+
+/** How many locks one `withLocks` may take. */
+const MAX_KEYS = 100;
+
+interface Owner {
+  lock: LockHandle | undefined;
+}
+
+function optionsAndWork<P, T>(
+  call: string,
+  rest: readonly [Work<T>] | readonly [P | undefined, Work<T>],
+): readonly [P | undefined, Work<T>] {
+  const [options, fn] = rest.length === 1 ? [undefined, rest[0]] : rest;
+  if (typeof fn !== "function") throw new ConfigError(call, [`the function is ${show(fn)}: expected a function, after the options`]);
+  return [options, fn];
+}

@@ -1,0 +1,140 @@
+import { type HolderInfo, type LockHeldError, RecordError, StoreUnavailableError } from "../errors.ts";
+import { contend } from "../lease/contend.ts";
+import { Counters } from "../lease/counters.ts";
+import { leaseMs } from "../lease/face-options.ts";
+import { inspectHolder } from "../lease/inspect.ts";
+import { LeaseObject, type LeaseSettings } from "../lease/lease-object.ts";
+import type { LeaseSource, Wait } from "../lease/lease-source.ts";
+import type { Tenancy, TenancyHooks, TimedVersion } from "../lease/tenancy.ts";
+import { observationsOf } from "../lease/observations.ts";
+import { refusalOf } from "../lease/refusal.ts";
+import { resume } from "../lease/resume.ts";
+import { defaultPollMs, deriveTiming, MIN_TTL_MS } from "../lease/timing.ts";
+import { aBoolean, oneOf, type OptionSpec } from "../options.ts";
+import { leaseKey } from "../record/keys.ts";
+import type { ObjectStore, StoreVerdict } from "../store/object-store.ts";
+import type { LeaseOptions } from "./api.ts";
+
+export const DEFAULT_TTL_MS = 30_000;
+/** Waiting begins with short waits: most locks are held for a moment. They double up to a poll. */
+const FIRST_POLL_MS = 200;
+
+export const PLAIN_SPEC: OptionSpec = {
+  ttlMs: leaseMs(MIN_TTL_MS),
+  autoRenew: aBoolean,
+  takeover: oneOf("auto", "observe", "store-time"),
+  keepAlive: aBoolean,
+};
+
+/** Leases that stand for themselves: each lock is a record with a ttl, renewed by its holder. */
+export class PlainLeases implements LeaseSource<LeaseOptions> {
+  readonly store: ObjectStore;
+  readonly node: string;
+  readonly counters: Counters = new Counters();
+  readonly spec: OptionSpec = PLAIN_SPEC;
+  readonly prefix: string;
+  readonly #drainMs: number;
+  readonly #storePrefix: string;
+  #verdict: StoreVerdict | undefined;
+
+  constructor(o: { readonly store: ObjectStore; readonly node: string; readonly prefix: string; readonly drainMs: number }) {
+    this.store = o.store;
+    this.node = o.node;
+    this.#drainMs = o.drainMs;
+    this.#storePrefix = o.prefix;
+    this.prefix = `${o.prefix}locks/`;
+  }
+
+  faults(options: LeaseOptions): readonly string[] {
+    const ttlMs = options.ttlMs ?? DEFAULT_TTL_MS;
+    const { maxHoldMs, autoRenew } = options;
+    return autoRenew === false && maxHoldMs !== undefined && maxHoldMs > ttlMs
+      ? [
+          `maxHoldMs ${maxHoldMs} is above ttlMs ${ttlMs}, and autoRenew is false: the lock would be over before. Use a ttlMs of at least ${maxHoldMs}`,
+        ]
+      : [];
+  }
+
+  keyOf(name: string): string {
+    return leaseKey(this.#storePrefix, "locks", name);
+  }
+
+  defaultWaitMs(options: LeaseOptions): number {
+    return 2 * (options.ttlMs ?? DEFAULT_TTL_MS);
+  }
+
+  async acquire(name: string, options: LeaseOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {
+    const startMs = this.store.clock.monotonicMs();
+    const settings = this.#settings(name, options);
+    const view = observationsOf(this.store).view(settings.key);
+    const lease = new LeaseObject(settings, { counters: this.counters, identity: view.leftBehind });
+    view.leftBehind = undefined;
+    let hindrance: StoreUnavailableError | undefined;
+    try {
+      const tenancy = await contend(lease, {
+        signal: wait.signal,
+        untilMs: wait.untilMs,
+        askHolder: options.askHolder,
+        hooks,
+        onLook: (_, verdict) => {
+          this.#verdict = verdict;
+          hindrance = undefined;
+          wait.onNews();
+        },
+        onTrouble: (error) => {
+          if (error instanceof RecordError) throw error;
+          hindrance = error;
+          wait.onNews();
+        },
+      });
+      if (tenancy !== undefined) return tenancy;
+    } catch (e) {
+      lease.leaveBehind();
+      throw e;
+    }
+    lease.leaveBehind();
+    const refusal = hindrance ?? this.#refusal(lease, this.store.clock.monotonicMs() - startMs);
+    if (refusal instanceof StoreUnavailableError) throw refusal;
+    return refusal;
+  }
+
+  async resume(name: string, from: TimedVersion, signal: AbortSignal | undefined, hooks: TenancyHooks): Promise<Tenancy | undefined> {
+    const { ttlMs, marginMs, lockDelayMs } = from.record;
+    const settings = this.#settings(name, { ttlMs, lockDelayMs });
+    const { timing } = deriveTiming({ ttlMs, marginMs });
+    const lease = new LeaseObject({ ...settings, timing }, { counters: this.counters });
+    return await resume(lease, from, signal, hooks);
+  }
+
+  refusal(name: string, waitedMs: number): LockHeldError | StoreUnavailableError {
+    return this.#refusal(new LeaseObject(this.#settings(name, {})), waitedMs);
+  }
+
+  inspect(name: string, signal: AbortSignal | undefined): Promise<HolderInfo | undefined> {
+    return inspectHolder(this.store, { key: this.keyOf(name), name }, signal);
+  }
+
+  #refusal(lease: LeaseObject, waitedMs: number): LockHeldError | StoreUnavailableError {
+    return refusalOf(lease, waitedMs, this.#verdict?.storeTime === false);
+  }
+
+  #settings(name: string, options: LeaseOptions): LeaseSettings {
+    const { ttlMs = DEFAULT_TTL_MS, maxHoldMs, autoRenew, keepAlive, lockDelayMs, metadata, takeover = "auto" } = options;
+    return {
+      store: this.store,
+      key: this.keyOf(name),
+      name,
+      node: this.node,
+      timing: deriveTiming({ ttlMs }).timing,
+      pollMs: defaultPollMs(ttlMs),
+      firstPollMs: FIRST_POLL_MS,
+      takeover,
+      metadata,
+      renews: autoRenew,
+      keepAlive,
+      lockDelayMs,
+      // The work hears of the end a tenth of the time before it, and no sooner than it would be given up on.
+      maxHold: maxHoldMs === undefined ? undefined : { ms: maxHoldMs, graceMs: Math.min(this.#drainMs, maxHoldMs / 10) },
+    };
+  }
+}
