@@ -157,7 +157,8 @@ function dueTicks(state: TaskState, s: Situation): Due {
   const { overlapped, rest } = overlap(ticks, state, s.policy);
   const skipped = group("skipped", overlapped, s.nowMs);
   const newest = rest.at(-1);
-  if (newest === undefined) return { state: { ...state, lastTick: overlapped.at(-1) ?? state.lastTick }, notes: skipped };
+  // Nothing but what was left out: the next claimer finds the same, and writes it down with its claim.
+  if (newest === undefined) return { state, notes: [] };
   const late = newest <= state.missedUpTo || isLate(newest, state, s);
   const missed = late ? rest : rest.slice(0, -1);
   const run = (tick: number, count: number, rest_: Partial<TaskState>, notes: readonly Note[]): Due => ({
