@@ -92,6 +92,7 @@ export class TaskDriver {
     const ran: RunEntry[] = [];
     try {
       const end = await this.#turn(turn, ran, byHand);
+      this.#lookedAtMs = this.#nowMs();
       this.trouble = undefined;
       this.#failures = 0;
       this.nextAtMs = end.nextAtMs;
@@ -179,7 +180,6 @@ export class TaskDriver {
       knownSinceMs: this.#lookedAtMs ?? nowMs,
       wish: byHand && state !== undefined ? { ...wish, triggers: Math.max(wish.triggers, state.triggered) + 1 } : wish,
     });
-    this.#lookedAtMs = nowMs;
     this.#compareZones(state);
     return plan;
   }
