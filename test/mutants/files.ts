@@ -29,3 +29,7 @@ export const TICKS_DOOR = "test/scheduler/ticks-door.test.ts";
 export const TICKS_POLICY = "test/scheduler/ticks-policy.test.ts";
 export const TICKS_PROPERTIES = "test/scheduler/ticks-properties.test.ts";
 export const TICKS_ZONES = "test/scheduler/ticks-zones.test.ts";
+export const POINTER = "test/fencing/pointer.test.ts";
+export const BAR = "test/fencing/bar.test.ts";
+export const FENCED = "test/fencing/fenced-object.test.ts";
+export const BODIES = "test/fencing/bodies.test.ts";

@@ -41,7 +41,16 @@ class Sandbox {
     this.#folder = join(WORK, name);
     rmSync(this.#folder, { recursive: true, force: true });
     mkdirSync(this.#folder, { recursive: true });
-    for (const part of ["src", "test/record", "test/lease", "test/election", "test/scheduler", "package.json", "tsconfig.json"])
+    for (const part of [
+      "src",
+      "test/record",
+      "test/lease",
+      "test/election",
+      "test/fencing",
+      "test/scheduler",
+      "package.json",
+      "tsconfig.json",
+    ])
       cpSync(join(ROOT, part), join(this.#folder, part), { recursive: true });
     symlinkSync(join(ROOT, "node_modules"), join(this.#folder, "node_modules"), "dir");
     writeFileSync(join(this.#folder, "vitest.config.ts"), CONFIG);

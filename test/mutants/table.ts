@@ -22,6 +22,7 @@ import {
   OPTIONS,
   type TestedMutant,
 } from "./files.ts";
+import { FENCING } from "./fencing.ts";
 import { HOLDING } from "./holding.ts";
 import { TICKS } from "./ticks.ts";
 import { RECORD_AND_WRITING } from "./writing.ts";
@@ -91,4 +92,5 @@ export const TESTED: readonly TestedMutant[] = [
   ...HOLDING,
   ...CONTENDING,
   ...TICKS,
+  ...FENCING,
 ];
