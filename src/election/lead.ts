@@ -60,9 +60,11 @@ export class Leading<M> {
   #resolveOver!: () => void;
   #isOver = false;
   #workSettled = false;
+  readonly #worked: (() => void) | undefined;
 
   constructor(term: LeaderTerm, handlers: Handlers<M>, o: { readonly clock: Clock; readonly emitter: Emitter; readonly drainMs: number }) {
     this.term = term;
+    this.#worked = term.tenancy.work?.();
     this.#handlers = handlers;
     this.#clock = o.clock;
     this.#emitter = o.emitter;
@@ -167,6 +169,7 @@ export class Leading<M> {
     this.term.tenancy.endBelief(request.reason);
     const callbackDone = await (demoted ?? this.#demote());
     // Nothing is freed under running work, and an onDemoted that hangs is running work: the ttl frees it.
+    if (callbackDone) this.#worked?.();
     if (!callbackDone) this.term.leave(this.#notStopped("the onDemoted", false));
     else if (!this.term.tenancy.lost) await this.term.giveBack(request.reason, request.fields);
     request.settled();

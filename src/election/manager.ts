@@ -15,6 +15,7 @@ import { describeHolder, holderOf, memberOf, verdictOn } from "../lease/holder-i
 import { look } from "../lease/look.ts";
 import { LeaseObject, type ReleaseFields } from "../lease/lease-object.ts";
 import type { KeyView } from "../lease/observations.ts";
+import type { SessionTie } from "../lease/session-tie.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import { Emitter, guarded, type Wiring } from "../lease/wiring.ts";
 import type { Flag, Json } from "../record/record.ts";
@@ -54,6 +55,7 @@ export class Manager<M extends Json = Json> {
   readonly #config: ManagerConfig;
   readonly #store: ObjectStore;
   readonly #lease: LeaseObject;
+  readonly #session: SessionTie | undefined;
   readonly #emitter: Emitter;
   readonly #watch = new LeaderWatch<M>();
   readonly #observers: ObserverLoop;
@@ -70,8 +72,11 @@ export class Manager<M extends Json = Json> {
   #lastContactAtMs: number | undefined;
   #trouble: AnyConsensusError | undefined;
 
-  /** @throws ConfigError with every fault of the options at once. */
-  constructor(options: Wiring & ManagerOptions<M>) {
+  /**
+   * @param session what its terms are held through, with the timing of that: `session.manager(options)` says it.
+   * @throws ConfigError with every fault of the options at once.
+   */
+  constructor(options: Wiring & ManagerOptions<M>, session?: SessionTie) {
     this.#config = managerConfig(options);
     this.#store = openStore(options.store);
     this.#store.checkKey?.(this.#config.key);
@@ -80,7 +85,8 @@ export class Manager<M extends Json = Json> {
       this.#emitter.emit({ type: "callback-failed", name: "parseMetadata", error }),
     );
     const { key, node, timing, pollMs, takeover, metadata } = this.#config;
-    this.#lease = new LeaseObject({ store: this.#store, key, node, timing, pollMs, takeover, metadata });
+    this.#session = session;
+    this.#lease = new LeaseObject({ store: this.#store, key, node, timing, pollMs, takeover, metadata, session });
     this.#observers = new ObserverLoop({
       clock: this.#store.clock,
       pollMs,
@@ -100,7 +106,7 @@ export class Manager<M extends Json = Json> {
     checkRun(handlers, options);
     this.#enter("run", "Manager.run");
     const stop = new AbortController();
-    const unlink = link(options?.signal, stop);
+    const unlinks = [link(options?.signal, stop), link(this.#session?.membership.signal, stop)];
     const unlisten = this.#listen(handlers);
     try {
       while (!stop.signal.aborted) {
@@ -108,15 +114,17 @@ export class Manager<M extends Json = Json> {
           if (stop.signal.aborted && e === stop.signal.reason) return undefined;
           throw e;
         });
-        if (tenancy === undefined) return;
-        if ((await this.#lead(tenancy, handlers, options?.onDone ?? "keep", stop.signal)) === "stop") return;
+        if (tenancy === undefined) break;
+        if ((await this.#lead(tenancy, handlers, options?.onDone ?? "keep", stop.signal)) === "stop") break;
       }
+      // No waiting brings a lost session back.
+      if (this.#session?.membership.lost === true) this.#session.membership.assertHeld();
     } catch (e) {
       if (ConsensusError.is(e)) this.#trouble = e;
       throw e;
     } finally {
       unlisten();
-      unlink();
+      for (const unlink of unlinks) unlink();
       this.#busy = undefined;
     }
   }

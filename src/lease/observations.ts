@@ -191,3 +191,8 @@ export function observationsOf(store: object): Observations {
   if (table === undefined) byStore.set(store, (table = new Observations()));
   return table;
 }
+
+/** A store object that stands before another one knows what that one knows. */
+export function shareObservations(store: object, table: Observations): void {
+  byStore.set(store, table);
+}

@@ -22,7 +22,7 @@ export async function resume(
   hooks: TenancyHooks,
 ): Promise<Tenancy | undefined> {
   signal?.throwIfAborted();
-  const { store, key, timing } = lease.settings;
+  const { store, key, timing, session } = lease.settings;
   await store.ensureSafe({ signal });
   signal?.throwIfAborted();
   const until = addMs(readClocks(store.clock), lifetimeMs(timing));
@@ -30,13 +30,22 @@ export async function resume(
   let base: LogicalWrite["base"] & object = from;
   for (let round = 0; round < ROUNDS; round++) {
     const record = { ...lease.acquisition(base.record), metadata: base.record.metadata };
-    const context = { store, key, counters: lease.counters, written: lease.written, requestTimeoutMs: timing.requestTimeoutMs };
+    const context = {
+      store,
+      key,
+      counters: lease.counters,
+      written: lease.written,
+      requestTimeoutMs: timing.requestTimeoutMs,
+      beforeSend: session && (() => session.membership.assertHeld()),
+    };
     const end = await carryOut(context, { record, base }, limits);
     const taken = end.kind === "applied" ? { etag: end.etag, record, firstSentAt: end.firstSentAt } : adoptedBelowFlag(end, record);
     if (taken !== undefined) return await believe(lease, taken, signal, hooks);
     if (end.kind === "denied") throw end.error;
     if (end.kind === "undecided") {
-      if (end.mayLand) await giveUp(lease, { record, base }, hooks);
+      // No ttl would free what a session has left behind (rule S14).
+      if (end.mayLand && session !== undefined) session.abandon({ lease, nonces: [record.nonce], base });
+      else if (end.mayLand) await giveUp(lease, { record, base }, hooks);
       signal?.throwIfAborted();
       throw end.error ?? new StoreUnavailableError(`lease "${lease.name}" could not be resumed within ${lifetimeMs(timing)} ms`);
     }

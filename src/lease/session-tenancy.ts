@@ -24,6 +24,8 @@ interface Confirmed {
  */
 export class SessionTenancy implements Tenancy {
   readonly key: string;
+  /** The object of its record, by which an operator names it (rule S15). */
+  readonly objectKey: string;
   readonly fencingToken: number;
   readonly record: SessionRecord;
   payload: Json | undefined;
@@ -32,6 +34,10 @@ export class SessionTenancy implements Tenancy {
   readonly #hooks: TenancyHooks;
   readonly #confirmed: Confirmed;
   readonly #belief: Belief;
+  #works = 0;
+  #idle: (() => void) | undefined;
+  /** What its own release must say, when the session closes: a minimum hold, say (rule S16). Without, it needs none. */
+  lastWords: (() => ReleaseFields | undefined) | undefined;
   #release: Promise<ReleaseOutcome> | undefined;
 
   constructor(lease: LeaseObject, tie: SessionTie, confirmed: Confirmed, hooks: TenancyHooks) {
@@ -40,6 +46,7 @@ export class SessionTenancy implements Tenancy {
     this.#hooks = hooks;
     this.#confirmed = confirmed;
     this.key = lease.name;
+    this.objectKey = lease.settings.key;
     this.record = confirmed.record;
     this.payload = confirmed.record.payload;
     this.fencingToken = confirmed.record.fencingToken;
@@ -148,6 +155,19 @@ export class SessionTenancy implements Tenancy {
     throw new StoreUnavailableError(`lease "${this.key}" was not handed off: its last write is not known to be applied`);
   }
 
+  work(): () => void {
+    this.#works += 1;
+    return () => {
+      this.#works -= 1;
+      if (this.#works === 0) this.#idle?.();
+    };
+  }
+
+  /** Resolves when no work runs under it. */
+  get idle(): Promise<void> {
+    return this.#works === 0 ? Promise.resolve() : new Promise((resolve) => (this.#idle = resolve));
+  }
+
   async release(reason: EndReason = "released", fields: ReleaseFields = {}): Promise<ReleaseOutcome> {
     if (this.#release !== undefined) {
       await this.#release;
@@ -156,13 +176,10 @@ export class SessionTenancy implements Tenancy {
     this.endBelief(reason);
     const { over } = this.#belief;
     if (over instanceof LeaseLostError || over?.reason === "handed-off") return "not-mine";
-    this.#release = this.#sendRelease(fields).catch(() => "unknown");
+    // A session that closes frees this lock with all the others (rule S11).
+    const freedAll = Object.keys(fields).length > 0 ? undefined : this.#tie.freedAll;
+    this.#release = freedAll ?? this.#sendRelease(fields).catch(() => "unknown");
     return this.#release;
-  }
-
-  /** Belief is over, and the session's own release frees this lock with all the others (rule S11). */
-  freedBySession(outcome: Promise<ReleaseOutcome>): void {
-    this.#release ??= outcome;
   }
 
   async #sendRelease(fields: ReleaseFields): Promise<ReleaseOutcome> {

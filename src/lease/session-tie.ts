@@ -1,7 +1,7 @@
 import type { SessionRef } from "../record/record.ts";
 import type { LeaseObject } from "./lease-object.ts";
 import type { SessionTenancy } from "./session-tenancy.ts";
-import type { Tenancy } from "./tenancy.ts";
+import type { ReleaseOutcome, Tenancy } from "./tenancy.ts";
 
 /**
  * What a lock that is held through a session rests on: one tenancy of one member record, which does not come back when it is over (rule S1). A
@@ -16,6 +16,8 @@ export interface SessionTie {
   enlist(lock: SessionTenancy): void;
   /** The lock is over. */
   dismiss(lock: SessionTenancy): void;
+  /** While the session closes: how its own release, which frees every lock at once, ends (rule S11). */
+  readonly freedAll: Promise<ReleaseOutcome> | undefined;
   /** Never forgets it until the store has decided (rule S14): nothing else would ever free the key while this session lives. */
   abandon(left: Abandoned): void;
 }

@@ -66,6 +66,8 @@ export interface Tenancy {
    * @throws LeaseLostError, LeaseEndedError; StoreUnavailableError when it is not known to be applied. Then nobody goes on, and the ttl decides.
    */
   handOff(): Promise<TimedVersion>;
+  /** Work runs under it from now on, until the returned function is called: a session that closes waits for that (rule H7). */
+  work?(): () => void;
   /** Ends belief and frees the key with one conditional PUT. Never rejects; a second call says so. */
   release(reason?: EndReason, fields?: ReleaseFields): Promise<ReleaseOutcome>;
 }

@@ -37,11 +37,14 @@ export async function workUnder<T>(locks: readonly LockHandle[], work: () => Pro
   };
   for (const lock of locks) lock.signal.addEventListener("abort", onEnd, { once: true });
   o.signal?.addEventListener("abort", onCaller, { once: true });
+  // A session that closes waits for it.
+  const worked = locks.map((lock) => lock.lease.work?.());
   const finish = async (settled: Settled<T>): Promise<T> => {
     o.signal?.removeEventListener("abort", onCaller);
     for (const lock of locks) lock.signal.removeEventListener("abort", onEnd);
     drain.abort();
     const result = judgeWork(locks, settled, o.signal);
+    for (const done of worked) done?.();
     for (const lock of [...locks].reverse()) await lock.giveBack("released");
     return result();
   };

@@ -16,9 +16,9 @@ const LEVELS = [
   ["clock"],
   ["store", "record"],
   ["lease"],
-  ["session"],
   ["election", "locks", "fencing", "cluster"],
   ["scheduler", "ring", "vip"],
+  ["session"],
   ["dashboard"],
   ["cli"],
 ] as const;

@@ -6,7 +6,7 @@ import type { ConsensusEvent } from "../../src/lease/wiring.ts";
 import type { Lock } from "../../src/locks/api.ts";
 import { Locks, type LocksOptions } from "../../src/locks/locks.ts";
 import { decodeRecord, encodeRecord } from "../../src/record/codec.ts";
-import type { LeaseRecord } from "../../src/record/record.ts";
+import type { TimedRecord } from "../../src/record/record.ts";
 import type { Stats } from "../../src/store/object-store.ts";
 import { testWorld, type TestNode, type TestWorld } from "../../src/testing/sim/test-world.ts";
 
@@ -37,16 +37,18 @@ export function bench(seed = 1, options: Partial<LocksOptions> = {}): Bench & { 
   return { ...make("a", options), other: (name, over = {}) => make(name, { ...options, ...over }) };
 }
 
-export function recordIn(world: TestWorld, name: string): LeaseRecord {
+export function recordIn(world: TestWorld, name: string): TimedRecord {
   const body = world.peek(keyOf(name));
   if (body === undefined) throw new Error(`there is no record of ${name}`);
-  return decodeRecord(keyOf(name), body);
+  const record = decodeRecord(keyOf(name), body);
+  if (record.session !== undefined) throw new Error(`${name} names a session`);
+  return record;
 }
 
 /** What an operator's tool, or a stranger, writes without conditions. */
-export function overwrite(world: TestWorld, name: string, over: Partial<LeaseRecord>): LeaseRecord {
+export function overwrite(world: TestWorld, name: string, over: Partial<TimedRecord>): TimedRecord {
   const now = recordIn(world, name);
-  const record: LeaseRecord = { ...now, nonce: `stranger-${now.version + 1}`, version: now.version + 1, ...over };
+  const record: TimedRecord = { ...now, nonce: `stranger-${now.version + 1}`, version: now.version + 1, ...over };
   world.overwrite(keyOf(name), encodeRecord(keyOf(name), record));
   return record;
 }
