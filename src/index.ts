@@ -56,4 +56,6 @@ export type { Attempt, HoldOptions, LeaseOptions, Lock, LockApi, Try } from "./l
 export { Locks, type LocksOptions } from "./locks/locks.ts";
 export type { ManagerOptions } from "./election/options.ts";
 export type { Term } from "./election/term.ts";
+export { Session, type SessionManagerOptions } from "./session/session.ts";
+export type { SessionOptions } from "./session/options.ts";
 export { type FencedContent, fencedObject, type FencedObject, type FencedOptions } from "./fencing/fenced-object.ts";

@@ -52,14 +52,14 @@ export class Session implements AsyncDisposable {
     const key = memberKey(config.prefix, freshId(store.random));
     store.checkKey?.(key);
     const lease = new LeaseObject({ store, key, node, timing, pollMs, takeover: "observe", metadata, isFresh: true });
-    let session: Session | undefined;
+    const opened: { session: Session | undefined } = { session: undefined };
     let hindrance: StoreUnavailableError | undefined;
     const hooks: TenancyHooks = {
       renewalFailed(error, remainingMs) {
-        if (session !== undefined) session.#renewalFailed(error, remainingMs);
+        if (opened.session !== undefined) opened.session.#renewalFailed(error, remainingMs);
       },
       flagged(flag) {
-        if (session !== undefined) session.#obey(flag);
+        if (opened.session !== undefined) opened.session.#obey(flag);
       },
     };
     const membership = await contend(lease, {
@@ -74,8 +74,7 @@ export class Session implements AsyncDisposable {
     });
     if (membership === undefined)
       throw hindrance ?? new StoreUnavailableError(`a session could not be opened within ${2 * timing.ttlMs} ms`);
-    session = new Session(options, config, store, membership);
-    return session;
+    return (opened.session = new Session(options, config, store, membership));
   }
 
   /** @param membership the tenancy that everything here stands and falls with. Use `Session.open`. */
@@ -185,9 +184,9 @@ export class Session implements AsyncDisposable {
   async #free(locks: readonly SessionTenancy[], freed: (outcome: ReleaseOutcome) => void): Promise<void> {
     // A lock that stays closed for a while says so itself, before the session's end would free it (rule S16).
     await Promise.all(
-      locks.map((lock) => {
+      locks.map(async (lock) => {
         const words = lock.isHeld() ? lock.lastWords?.() : undefined;
-        return words === undefined ? undefined : lock.release("stopped", words);
+        if (words !== undefined) await lock.release("stopped", words);
       }),
     );
     for (const lock of this.#holdings.locks) lock.endBelief("stopped");

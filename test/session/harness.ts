@@ -81,11 +81,11 @@ export async function member(world: TestWorld, node: TestNode, over: Partial<Lea
     }),
   );
   if (membership === undefined) throw new Error("the member was not acquired");
-  const over_ = new AbortController();
-  void membership.ended.then(() => over_.abort());
+  const gone = new AbortController();
+  void membership.ended.then(() => gone.abort());
   const cleaner = new Cleaner({
     clock: store.clock,
-    signal: over_.signal,
+    signal: gone.signal,
     isHeld: () => membership.isHeld(),
     pollMs: POLL,
     onTooMany: () => membership.endBelief("stopped"),

@@ -98,10 +98,10 @@ describe("a lock that is held through a session", () => {
     await world.advance(LIFE + 1_000);
     expect(m.membership.isHeld()).toBe(false);
     await expect(world.until(attempt.done)).rejects.toMatchObject({ code: "LEASE_LOST", key: m.key });
-    const end = m.store.calls.filter((c) => c.key === KEY && c.kind !== "get").at(-1)?.atMs ?? 0;
+    const end = m.store.calls.findLast((c) => c.key === KEY && c.kind !== "get")?.atMs ?? 0;
     expect(end).toBeLessThanOrEqual(LIFE + 1);
     await world.advance(TTL);
-    expect(m.store.calls.filter((c) => c.key === KEY).at(-1)?.atMs).toBeLessThanOrEqual(LIFE + 1);
+    expect(m.store.calls.findLast((c) => c.key === KEY)?.atMs).toBeLessThanOrEqual(LIFE + 1);
   });
 });
 
