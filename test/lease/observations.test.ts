@@ -133,6 +133,32 @@ describe("what is known of a key", () => {
   });
 });
 
+describe("equal places", () => {
+  it("an absence that was known is no news", () => {
+    const view = new KeyView(KEY);
+    expect([view.note(absent, 0), view.note(absent, 1)]).toEqual(["new", "same"]);
+  });
+
+  it("another ETag at the same token and version is a version of its own, watched anew: the object was copied over itself", () => {
+    const view = new KeyView(KEY);
+    view.note(found(1, 1), 0);
+    expect(view.note({ ...found(1, 1), etag: '"copied"' }, 500)).toBe("new");
+    expect(view.current).toMatchObject({ etag: '"copied"', sinceMs: 500 });
+    view.accept({ ...sighting(1, 1, 900), etag: '"again"' });
+    expect(view.current).toMatchObject({ etag: '"again"', sinceMs: 900 });
+  });
+
+  it("an absence after an older version is another contradiction, counted from its own first sight", () => {
+    const view = new KeyView(KEY);
+    view.note(found(2, 2), 0);
+    expect(view.note(found(1, 1), 100)).toBe("stale");
+    expect(view.note(absent, 200)).toBe("stale");
+    expect(view.contradiction).toEqual({ sighting: undefined, sinceMs: 200 });
+    expect(view.note(absent, 300)).toBe("stale");
+    expect(view.contradiction?.sinceMs).toBe(200);
+  });
+});
+
 describe("contradictions: rolled back, deleted, or just a stale read (rules W7, H10)", () => {
   it("nothing is settled before it has persisted for a poll and a CAS on the newest was refused", () => {
     const view = new KeyView(KEY);

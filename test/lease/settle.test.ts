@@ -39,6 +39,11 @@ describe("settle: what a read says about a refused write (rule W3)", () => {
     expect(kindOf(settle(KEY, renewal, found({ ...BASE, nonce: "older", fencingToken: 4, version: 99 }), mineOnce))).toBe("again");
   });
 
+  it("another version in the very place of the one that the write named is no stale read: somebody put it there", () => {
+    const copied = found({ ...BASE, nonce: "t", holderNonce: "t", instance: "them" });
+    expect(kindOf(settle(KEY, renewal, copied, mineOnce))).toBe("other");
+  });
+
   it("somebody else's later record settles it", () => {
     const theirs = found({ nonce: "t", instance: "them", fencingToken: 6, version: 11 });
     expect(settle(KEY, renewal, theirs, mineOnce)).toMatchObject({ kind: "other", record: { fencingToken: 6 } });
