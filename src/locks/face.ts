@@ -1,15 +1,18 @@
 import { link } from "../clock/wait.ts";
 import { ConfigError, type HolderInfo, LockHeldError, NotHeldError, ReentrantLockError, StoreUnavailableError } from "../errors.ts";
 import type { LeaseSource } from "../lease/lease-source.ts";
-import type { TenancyHooks } from "../lease/tenancy.ts";
+import { forceRelease } from "../lease/operate.ts";
+import { signalFault } from "../lease/face-options.ts";
+import type { ReleaseOutcome, TenancyHooks } from "../lease/tenancy.ts";
 import { type Emitter, guarded } from "../lease/wiring.ts";
-import { show } from "../options.ts";
+import { aBoolean, anInteger, aString, checkOptions, required, show } from "../options.ts";
 import type { Flag } from "../record/record.ts";
 import type { Stats } from "../store/object-store.ts";
 import type { Attempt, HoldOptions, Lock, Try } from "./api.ts";
 import { parseHandOff } from "./hand-off.ts";
 import { insideOf, runInside } from "./inside.ts";
 import { localQueueOf } from "./local-queue.ts";
+import { listHolders } from "./listing.ts";
 import { LockHandle } from "./lock-handle.ts";
 import { checkCall, holdOptions } from "./options.ts";
 import { LockStats } from "./stats.ts";
@@ -132,6 +135,29 @@ export class LockFace<O extends HoldOptions> {
   async inspect(key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<HolderInfo | undefined> {
     checkCall("Locks.inspect", key, options, { source: this.#source });
     return await this.#source.inspect(key, options?.signal);
+  }
+
+  /**
+   * All that are held, in the order of their escaped names: LIST pages, and a GET for each record that changed since this process last saw it,
+   * sixteen at a time. @throws RecordError, StoreUnavailableError, StoreAccessError, the reason of `signal`.
+   */
+  list(options?: { readonly prefix?: string | undefined; readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<HolderInfo> {
+    if (options !== undefined) checkOptions("Locks.list", options, { prefix: aString("a text"), signal: signalFault });
+    return listHolders(this.#source, options?.prefix ?? "", options?.signal);
+  }
+
+  /**
+   * Frees a lock that another holds by this fencing token: asks the holder to stop, and frees it when it has obeyed or its time is over. `now` does
+   * not wait: two may run until the holder's next renewal is refused.
+   * @throws RecordError, StoreAccessError, StoreUnsafeError, StoreUnavailableError, the reason of `signal`.
+   */
+  async forceRelease(
+    key: string,
+    options: { readonly token: number; readonly now?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+  ): Promise<ReleaseOutcome> {
+    const token = required(anInteger("a fencing token", 1, Number.MAX_SAFE_INTEGER));
+    checkCall("Locks.forceRelease", key, options ?? {}, { source: this.#source, spec: { token, now: aBoolean } });
+    return await forceRelease(this.#source.store, this.#source.keyOf(key), { ...options, by: this.#source.node });
   }
 
   /** Counters and histograms since this object was made: at every instant `acquired = released + lost + held`. */
