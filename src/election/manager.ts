@@ -106,7 +106,7 @@ export class Manager<M extends Json = Json> {
     checkRun(handlers, options);
     this.#enter("run", "Manager.run");
     const stop = new AbortController();
-    const unlinks = [link(options?.signal, stop), link(this.#session?.membership.signal, stop)];
+    const unlinks = [link(options?.signal, stop), this.#session?.whenOver((reason) => stop.abort(reason))];
     const unlisten = this.#listen(handlers);
     try {
       while (!stop.signal.aborted) {
@@ -124,7 +124,7 @@ export class Manager<M extends Json = Json> {
       throw e;
     } finally {
       unlisten();
-      for (const unlink of unlinks) unlink();
+      for (const unlink of unlinks) unlink?.();
       this.#busy = undefined;
     }
   }

@@ -49,7 +49,7 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
   const { session } = lease.settings;
   if (session === undefined) return await contest(lease, options, []);
   const stop = new AbortController();
-  const undo = [link(options.signal, stop), link(session.membership.signal, stop)];
+  const undo = [link(options.signal, stop), session.whenOver((reason) => stop.abort(reason))];
   const open: LogicalWrite[] = [];
   let taken: Tenancy | undefined;
   try {

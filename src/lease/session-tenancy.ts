@@ -1,8 +1,8 @@
-import { addMs, readClocks } from "../clock/deadline.ts";
-import type { Instant } from "../clock/deadline.ts";
+import { MAX_TIMER_MS, type TimerHandle } from "../clock/clock.ts";
+import { addMs, type Instant, readClocks, remainingMs } from "../clock/deadline.ts";
 import { type AnyConsensusError, type EndReason, LeaseEndedError, LeaseLostError, StoreUnavailableError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
-import type { Flag, Json, SessionRecord, TimedRecord } from "../record/record.ts";
+import type { Flag, Json, LeaseRecord, SessionRecord, TimedRecord } from "../record/record.ts";
 import { Belief } from "./belief.ts";
 import type { LeaseObject, ReleaseFields } from "./lease-object.ts";
 import type { LeaseSignal } from "./lease-signal.ts";
@@ -11,6 +11,11 @@ import { settle } from "./settle.ts";
 import type { ReleaseOutcome, Tenancy, TenancyHooks, TimedVersion } from "./tenancy.ts";
 import { lifetimeMs } from "./timing.ts";
 import { carryOut, type WriteEnd } from "./write.ts";
+
+interface Version {
+  readonly etag: string;
+  readonly record: LeaseRecord;
+}
 
 interface Confirmed {
   readonly etag: string;
@@ -34,6 +39,11 @@ export class SessionTenancy implements Tenancy {
   readonly #hooks: TenancyHooks;
   readonly #confirmed: Confirmed;
   readonly #belief: Belief;
+  /** Until when it may be held at most, and when its signal says so. */
+  readonly #longest: { readonly end: Instant; readonly ask: Instant } | undefined;
+  #timer: TimerHandle | undefined;
+  /** What the newest write of this tenancy left there, once it has left. */
+  #left: Promise<Version | undefined> | undefined;
   #works = 0;
   #idle: (() => void) | undefined;
   /** What its own release must say, when the session closes: a minimum hold, say (rule S16). Without, it needs none. */
@@ -51,7 +61,11 @@ export class SessionTenancy implements Tenancy {
     this.payload = confirmed.record.payload;
     this.fencingToken = confirmed.record.fencingToken;
     this.#belief = new Belief(this, lease.counters, () => this.isHeld());
+    const { maxHold } = lease.settings;
+    const at = confirmed.firstSentAt;
+    if (maxHold !== undefined) this.#longest = { end: addMs(at, maxHold.ms), ask: addMs(at, maxHold.ms - maxHold.graceMs) };
     tie.enlist(this);
+    this.#armTimer();
   }
 
   get signal(): LeaseSignal {
@@ -79,7 +93,8 @@ export class SessionTenancy implements Tenancy {
   }
 
   get remainingMs(): number {
-    return this.#belief.over === undefined ? this.#tie.membership.remainingMs : 0;
+    if (this.#belief.over !== undefined) return 0;
+    return Math.max(0, Math.min(this.#tie.membership.remainingMs, this.#leftUntil(this.#longest?.end)));
   }
 
   get heldForMs(): number {
@@ -91,7 +106,10 @@ export class SessionTenancy implements Tenancy {
   }
 
   isHeld(): boolean {
-    if (this.#belief.over === undefined && !this.#tie.membership.isHeld()) this.#end(() => this.#belief.end(this.#endOfSession()));
+    if (this.#belief.over !== undefined) return false;
+    if (!this.#tie.membership.isHeld()) this.#end(() => this.#belief.end(this.#endOfSession()));
+    else if (this.#leftUntil(this.#longest?.end) <= 0) this.#outlast();
+    else if (this.#leftUntil(this.#longest?.ask) <= 0) this.askToStop("max-hold");
     return this.#belief.over === undefined;
   }
 
@@ -183,19 +201,48 @@ export class SessionTenancy implements Tenancy {
   }
 
   async #sendRelease(fields: ReleaseFields): Promise<ReleaseOutcome> {
-    const end = await this.#sendLast(this.#lease.release(this.record, fields, this.payload));
+    const base = (await this.#left) ?? this.#confirmed;
+    const end = await this.#sendLast(this.#lease.release(base.record, fields, this.payload), base);
     if (end.kind === "applied") return "released";
     if (end.kind === "settled" && end.as.kind !== "still-mine") return "not-mine";
     this.#tie.abandon({ lease: this.#lease, nonces: [this.record.holderNonce], base: undefined });
     return "unknown";
   }
 
-  async #sendLast(record: TimedRecord): Promise<WriteEnd> {
+  /** No work may be released under, and no ttl would free it: the key stays closed for one, from now, as it would without a session. */
+  #outlast(): void {
+    this.#end(() => this.#belief.endBy("max-hold"));
+    const record = this.#lease.renewal(this.record, this.payload);
+    this.#left = this.#sendLast(record).then(
+      (end) => {
+        if (end.kind === "applied") return { etag: end.etag, record };
+        this.#tie.abandon({ lease: this.#lease, nonces: [this.record.holderNonce], base: undefined });
+        return undefined;
+      },
+      () => undefined,
+    );
+  }
+
+  #leftUntil(at: Instant | undefined): number {
+    return at === undefined ? Infinity : remainingMs(at, readClocks(this.#lease.settings.store.clock));
+  }
+
+  #armTimer(): void {
+    if (this.#longest === undefined) return;
+    const untilAskMs = this.signal.aborted ? Infinity : this.#leftUntil(this.#longest.ask);
+    const delayMs = Math.max(0, Math.min(untilAskMs, this.#leftUntil(this.#longest.end), MAX_TIMER_MS));
+    const onTimer = (): void => {
+      if (this.isHeld()) this.#armTimer();
+    };
+    this.#timer = this.#lease.settings.store.clock.setTimer(delayMs, onTimer, { keepAlive: true });
+  }
+
+  async #sendLast(record: TimedRecord, base: Version = this.#confirmed): Promise<WriteEnd> {
     const { store, key, timing } = this.#lease.settings;
     const { counters, written } = this.#lease;
     const end = await carryOut(
       { store, key, counters, written, requestTimeoutMs: timing.requestTimeoutMs },
-      { record, base: this.#confirmed },
+      { record, base },
       {
         until: addMs(readClocks(store.clock), 2 * timing.requestTimeoutMs),
         forMs: lifetimeMs(timing),
@@ -226,6 +273,7 @@ export class SessionTenancy implements Tenancy {
   }
 
   #end(end: () => void): void {
+    this.#timer?.cancel();
     this.#tie.dismiss(this);
     end();
   }

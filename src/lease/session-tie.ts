@@ -12,6 +12,8 @@ export interface SessionTie {
   readonly ref: SessionRef;
   /** Whose end is the end of every lock (rule S2). */
   readonly membership: Tenancy;
+  /** Calls it once, when the session is lost or closes: nothing may be acquired any more (rule S3). Returns the way out. */
+  whenOver(listener: (reason: unknown) => void): () => void;
   /** A lock is held: it hears of the session's end and of its operators' flags from now on. */
   enlist(lock: SessionTenancy): void;
   /** The lock is over. */

@@ -16,8 +16,6 @@ const FIRST_PAUSE_MS = 100;
 
 export interface CleanerOptions {
   readonly clock: Clock;
-  /** Over with the session: then nothing is stuck any more. */
-  readonly signal: AbortSignal;
   readonly isHeld: () => boolean;
   /** The longest pause between two looks, in milliseconds. */
   readonly pollMs: number;
@@ -32,7 +30,8 @@ export interface CleanerOptions {
  */
 export class Cleaner {
   readonly #options: CleanerOptions;
-  readonly #open = new Set<Abandoned>();
+  readonly #open = new Set<AbortController>();
+  #stopped = false;
 
   constructor(options: CleanerOptions) {
     this.#options = options;
@@ -44,17 +43,24 @@ export class Cleaner {
   }
 
   add(left: Abandoned): void {
-    if (this.#options.signal.aborted || !this.#options.isHeld()) return;
+    if (this.#stopped || !this.#options.isHeld()) return;
     if (this.#open.size >= MAX_OPEN_ENDS) return this.#options.onTooMany();
-    this.#open.add(left);
-    void this.#clean(left).finally(() => this.#open.delete(left));
+    const controller = new AbortController();
+    this.#open.add(controller);
+    void this.#clean(left, controller.signal).finally(() => this.#open.delete(controller));
   }
 
-  async #clean(left: Abandoned): Promise<void> {
-    const { clock, signal, pollMs, isHeld } = this.#options;
+  /** Over with the session: then nothing is stuck any more. */
+  stop(): void {
+    this.#stopped = true;
+    for (const controller of this.#open) controller.abort();
+  }
+
+  async #clean(left: Abandoned, signal: AbortSignal): Promise<void> {
+    const { clock, pollMs, isHeld } = this.#options;
     for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted && isHeld(); pauseMs = Math.min(pollMs, 2 * pauseMs)) {
       try {
-        if (await this.#round(left)) return;
+        if (await this.#round(left, signal)) return;
       } catch (error) {
         this.#options.onTrouble(left.lease.settings.key, `an open end is not settled yet: ${messageOf(error)}`);
       }
@@ -63,23 +69,23 @@ export class Cleaner {
   }
 
   /** @returns whether it is decided. */
-  async #round(left: Abandoned): Promise<boolean> {
+  async #round(left: Abandoned, signal: AbortSignal): Promise<boolean> {
     const { store, key, timing } = left.lease.settings;
-    const read = await store.get(key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs, signal: this.#options.signal });
+    const read = await store.get(key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs, signal });
     if (read.kind !== "found" && read.kind !== "absent") return false;
     const seen = read.kind === "found" ? { etag: read.etag, record: decodeRecord(key, read.body) } : undefined;
     const next = settleBy(left, seen);
     if (next === "decided") return true;
-    return next === "look again" ? false : await this.#write(left, next);
+    return next === "look again" ? false : await this.#write(left, next, signal);
   }
 
-  async #write(left: Abandoned, write: LogicalWrite<TimedRecord>): Promise<boolean> {
+  async #write(left: Abandoned, write: LogicalWrite<TimedRecord>, signal: AbortSignal): Promise<boolean> {
     const { store, key, timing } = left.lease.settings;
     const { requestTimeoutMs } = timing;
     const end = await carryOut({ store, key, counters: left.lease.counters, written: new WrittenNonces(), requestTimeoutMs }, write, {
       until: addMs(readClocks(store.clock), 2 * requestTimeoutMs),
       forMs: 2 * requestTimeoutMs,
-      signal: this.#options.signal,
+      signal,
       abortRequests: true,
       explainRefusal: false,
     });

@@ -11,17 +11,28 @@ export class Holdings implements SessionTie {
   freedAll: Promise<ReleaseOutcome> | undefined;
   readonly #locks = new Set<SessionTenancy>();
   readonly #cleaner: Cleaner;
+  /** One listener at the signal for all who wait for its abort: there may be thousands. */
+  readonly #waiting = new Set<(reason: unknown) => void>();
 
   constructor(membership: Tenancy, cleaner: Cleaner) {
     this.membership = membership;
     this.ref = { member: membership.key, token: membership.fencingToken };
     this.#cleaner = cleaner;
+    const { signal } = membership;
+    signal.addEventListener("abort", () => [...this.#waiting].forEach((listener) => listener(signal.reason)), { once: true });
     // Each looks at the session, finds it over, and ends by that.
     void membership.ended.then(() => this.locks.forEach((lock) => lock.isHeld()));
   }
 
   get locks(): readonly SessionTenancy[] {
     return [...this.#locks];
+  }
+
+  whenOver(listener: (reason: unknown) => void): () => void {
+    const { signal } = this.membership;
+    if (signal.aborted) listener(signal.reason);
+    else this.#waiting.add(listener);
+    return () => this.#waiting.delete(listener);
   }
 
   enlist(lock: SessionTenancy): void {

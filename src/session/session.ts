@@ -8,6 +8,8 @@ import type { SessionTenancy } from "../lease/session-tenancy.ts";
 import type { ReleaseOutcome, Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import { Emitter } from "../lease/wiring.ts";
 import { freshId, link, sleep } from "../clock/wait.ts";
+import type { HoldOptions } from "../locks/api.ts";
+import { LockFace } from "../locks/face.ts";
 import { memberKey } from "../record/keys.ts";
 import type { Flag, Json } from "../record/record.ts";
 import type { ObjectStore } from "../store/object-store.ts";
@@ -15,6 +17,7 @@ import { openStore } from "../store/open-store.ts";
 import { Cleaner } from "./cleaner.ts";
 import { gated } from "./gate.ts";
 import { Holdings } from "./holdings.ts";
+import { SessionLeases } from "./session-leases.ts";
 import { checkSessionManager, sessionConfig, type SessionConfig, type SessionOptions } from "./options.ts";
 
 /** What an election may say for itself; the rest is the session's. */
@@ -38,7 +41,7 @@ export class Session implements AsyncDisposable {
   readonly #emitter: Emitter;
   readonly #membership: Tenancy;
   readonly #holdings: Holdings;
-  readonly #over = new AbortController();
+  #locks: LockFace<HoldOptions> | undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -88,7 +91,6 @@ export class Session implements AsyncDisposable {
     this.#membership = membership;
     const cleaner = new Cleaner({
       clock: store.clock,
-      signal: this.#over.signal,
       isHeld: () => membership.isHeld(),
       pollMs: config.pollMs,
       onTooMany: () => this.#giveUp(),
@@ -101,7 +103,7 @@ export class Session implements AsyncDisposable {
     close.signal.addEventListener("abort", onAbort, { once: true });
     void membership.ended.then((end) => {
       unlink();
-      this.#over.abort();
+      cleaner.stop();
       if (end instanceof LeaseLostError)
         this.#emitter.emit({ type: "lost", lease: { key: membership.key, fencingToken: membership.fencingToken }, error: end });
     });
@@ -110,6 +112,20 @@ export class Session implements AsyncDisposable {
   /** Aborts once, when the session is lost or closes: with it, everything that is held through it. */
   get signal(): LeaseSignal {
     return this.#membership.signal;
+  }
+
+  /**
+   * Locks of this session: one object for all calls. They cost no renewals and last as long as the session; their options have no ttl of their own.
+   * Who waits for one is refused with the session's loss, or its end.
+   */
+  locks(): LockFace<HoldOptions> {
+    this.#locks ??= new LockFace({
+      source: new SessionLeases(this.#gated, this.#holdings, this.#config),
+      emitter: this.#emitter,
+      drainMs: this.#config.drainMs,
+      defaults: {},
+    });
+    return this.#locks;
   }
 
   /**

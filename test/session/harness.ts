@@ -81,16 +81,14 @@ export async function member(world: TestWorld, node: TestNode, over: Partial<Lea
     }),
   );
   if (membership === undefined) throw new Error("the member was not acquired");
-  const gone = new AbortController();
-  void membership.ended.then(() => gone.abort());
   const cleaner = new Cleaner({
     clock: store.clock,
-    signal: gone.signal,
     isHeld: () => membership.isHeld(),
     pollMs: POLL,
     onTooMany: () => membership.endBelief("stopped"),
     onTrouble() {},
   });
+  void membership.ended.then(() => cleaner.stop());
   const tie = (tied.tie = new Holdings(membership, cleaner));
   return { store, membership, tie, cleaner, key };
 }
