@@ -31,7 +31,7 @@ export class Context {
   }
 
   /** @throws ConfigError when none is named, or its name is wrong. */
-  async store(): Promise<ObjectStore> {
+  readonly store = async (): Promise<ObjectStore> => {
     const { store } = this.settings;
     if (store === undefined)
       throw new ConfigError("no store is named", [
@@ -39,7 +39,7 @@ export class Context {
       ]);
     const { s3Store } = await import("../../store/s3.ts");
     return s3Store(store);
-  }
+  };
 }
 
 /** Runs the body of a command; what it returns is the exit status. */

@@ -19,6 +19,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "take part in an election, and run a command while leading",
     load: () => import("../commands/elect.ts"),
   },
+  status: { group: "Look", summary: "who leads, who holds", load: () => import("../commands/status.ts") },
+  ls: { group: "Look", summary: "list what is held", load: () => import("../commands/ls.ts") },
+  watch: { group: "Look", summary: "see what is held, as it changes", load: () => import("../commands/watch.ts") },
+  show: { group: "Look", summary: "show one record, whole", load: () => import("../commands/show.ts") },
+  verify: { group: "Look", summary: "inside a command: is it still held?", load: () => import("../commands/verify.ts") },
   doctor: { group: "Look after it", summary: "find out whether a bucket can be trusted", load: () => import("../commands/doctor.ts") },
   demo: { group: "Development", summary: "see a leader die and another take over", load: () => import("../commands/demo.ts") },
   "dev-server": {
