@@ -90,7 +90,7 @@ describe("ls, show, verify", () => {
   });
 
   it("verify: 0 under the token that holds, 76 under another, 64 outside of a command", async () => {
-    const of = (token: string): string[] => ["verify", "--json", "--key", "locks/elections/billing", "--token", token];
+    const of = (token: string): string[] => ["verify", "billing", "--kind", "election", "--json", "--token", token];
     const held = await counted(...of("1"));
     expect({ status: held.status, requests: held.requests }).toEqual({ status: 0, requests: ["GET"] });
     expectShape("verify", JSON.parse(held.out));
@@ -130,12 +130,9 @@ describe("watch", () => {
 });
 
 describe("readers", () => {
-  it.each(["ls", "status", "status billing", "show billing", "verify --key locks/elections/gone --token 1"])(
-    "%s never writes",
-    async (args) => {
-      expect(new Set((await counted(...args.split(" "))).requests)).toEqual(new Set(["GET"]));
-    },
-  );
+  it.each(["ls", "status", "status billing", "show billing", "verify gone --kind election --token 1"])("%s never writes", async (args) => {
+    expect(new Set((await counted(...args.split(" "))).requests)).toEqual(new Set(["GET"]));
+  });
 
   it.each([
     [{ AWS_ACCESS_KEY_ID: "wrong" }, 77],

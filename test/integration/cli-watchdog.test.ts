@@ -29,7 +29,16 @@ beforeAll(async () => {
   env = cliEnv(sharedMinio(), { S3_CONSENSUS_STORE: bucket.url("cli") });
 });
 
-const hold = (name: string, ...words: readonly string[]): string[] => ["elect", name, "--ttl", `${TTL_MS}ms`, "--", ...words];
+const hold = (name: string, ...words: readonly string[]): string[] => [
+  "lock",
+  name,
+  "--wait",
+  "1m",
+  "--ttl",
+  `${TTL_MS}ms`,
+  "--",
+  ...words,
+];
 
 /** The children of a process, oldest first. */
 function childrenOf(pid: number): { readonly pid: number; readonly command: string }[] {

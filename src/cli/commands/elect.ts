@@ -1,5 +1,7 @@
 /** `elect`: one of many processes leads, and runs a command while it does. */
 import type { Command } from "commander";
+import { systemClock } from "../../clock/system.ts";
+import { sleep } from "../../clock/wait.ts";
 import { Manager } from "../../election/manager.ts";
 import { ConfigError, type HolderInfo } from "../../errors.ts";
 import type { Json } from "../../record/record.ts";
@@ -76,6 +78,8 @@ async function takePart({ out, signals }: Context, manager: Manager<Json>, name:
 }
 
 async function observe({ out, signals }: Context, manager: Manager<Json>): Promise<number> {
+  // An observer does not keep a process alive (rule H8); here it is the process's whole purpose.
+  void sleep(systemClock, Number.MAX_SAFE_INTEGER, { signal: signals.stop, keepAlive: true });
   try {
     for await (const { leader } of manager.observe({ signal: signals.stop })) tellLeader(out, leader, false);
   } catch (e) {

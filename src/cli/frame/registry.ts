@@ -14,6 +14,7 @@ export interface Entry {
 }
 
 export const COMMANDS: Readonly<Record<string, Entry>> = {
+  lock: { group: "Hold", summary: "run a command while a lock is held", load: () => import("../commands/lock.ts") },
   elect: {
     group: "Hold",
     summary: "take part in an election, and run a command while leading",

@@ -1,0 +1,65 @@
+/** `lock`: a command runs while a lock is held. */
+import type { Command } from "commander";
+import { systemClock } from "../../clock/system.ts";
+import { ConfigError, LockHeldError } from "../../errors.ts";
+import type { Lock } from "../../locks/api.ts";
+import { Locks } from "../../locks/locks.ts";
+import type { Json } from "../../record/record.ts";
+import { defaultGraceMs } from "../child/deadline.ts";
+import { addHoldOptions, type HoldFlags, MAX_WAIT_MS } from "../child/hold-options.ts";
+import { concluded, heldText, runErrand } from "../child/outcome.ts";
+import { duration, json, spelled } from "../frame/arguments.ts";
+import type { Context, Run } from "../frame/context.ts";
+import { EXIT } from "../frame/exit-codes.ts";
+import { libraryLog } from "../frame/log.ts";
+
+interface Flags extends HoldFlags {
+  readonly metadata?: Json | undefined;
+}
+
+const DEFAULT_TTL_MS = 30_000;
+
+export function define(command: Command, run: Run): void {
+  addHoldOptions(
+    command
+      .usage("[options] KEY -- COMMAND ARGS…")
+      .argument("<key>", "the lock's name")
+      .argument("<command...>", "what to run while it is held")
+      .option("--wait <duration>", "wait that long for it (default: one try)", duration(0, MAX_WAIT_MS))
+      .option("--metadata <json>", "shown to everybody who is refused", json),
+  ).action((key: string, words: string[], flags: Flags) => run((context) => lock(context, key, words, flags)));
+}
+
+async function lock(context: Context, name: string, words: readonly string[], flags: Flags): Promise<number> {
+  const { settings, log } = context;
+  if (words.length === 0) throw new ConfigError("lock", ["a command is missing: lock KEY -- COMMAND ARGS…"]);
+  const ttlMs = flags.ttl ?? settings.ttlMs ?? DEFAULT_TTL_MS;
+  const locks = new Locks({ store: await context.store(), prefix: settings.prefix, node: settings.node, logger: libraryLog(log) });
+  const lostExitCode = flags.lostExitCode ?? settings.lostExitCode ?? EXIT.lost;
+  const graceMs = flags.grace ?? settings.graceMs ?? defaultGraceMs(ttlMs);
+  return await concluded(context, { kind: "lock", name }, flags, async () => {
+    const held = await acquired(context, locks, name, { ttlMs, waitMs: flags.wait ?? settings.waitMs ?? 0, metadata: flags.metadata });
+    return await runErrand(context, held, { kind: "lock", name, words, graceMs, lostExitCode });
+  });
+}
+
+/** Who waits is told for whom: the second call knows what the first has seen, and costs nothing that a longer first one would not. */
+async function acquired(
+  { signals, log }: Context,
+  locks: Locks,
+  name: string,
+  { ttlMs, waitMs, metadata }: { readonly ttlMs: number; readonly waitMs: number; readonly metadata: Json | undefined },
+): Promise<Lock> {
+  const options = { ttlMs, metadata, signal: signals.stop };
+  try {
+    return await locks.acquire(name, { ...options, waitMs: 0 });
+  } catch (e) {
+    if (!(e instanceof LockHeldError) || waitMs === 0) throw e;
+    const [holder] = e.holders;
+    log.info(
+      { ...holder, waitMs },
+      `${heldText(`lock "${name}"`, holder, systemClock.wallMs())}\nwaiting for it, at most ${spelled(waitMs)}`,
+    );
+    return await locks.acquire(name, { ...options, waitMs });
+  }
+}
