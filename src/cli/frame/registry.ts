@@ -25,6 +25,8 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   watch: { group: "Look", summary: "see what is held, as it changes", load: () => import("../commands/watch.ts") },
   show: { group: "Look", summary: "show one record, whole", load: () => import("../commands/show.ts") },
   verify: { group: "Look", summary: "inside a command: is it still held?", load: () => import("../commands/verify.ts") },
+  "force-unlock": { group: "Look after it", summary: "free what another holds", load: () => import("../commands/force-unlock.ts") },
+  stepdown: { group: "Look after it", summary: "ask a leader to give leadership back", load: () => import("../commands/stepdown.ts") },
   doctor: { group: "Look after it", summary: "find out whether a bucket can be trusted", load: () => import("../commands/doctor.ts") },
   demo: { group: "Development", summary: "see a leader die and another take over", load: () => import("../commands/demo.ts") },
   "dev-server": {

@@ -1,0 +1,61 @@
+/** What operators do to others' leases, from outside, on a real MinIO. */
+import { beforeAll, describe, expect, it } from "vitest";
+import { cliEnv, runCli, startCli } from "../support/cli.ts";
+import { freeze } from "../support/freeze.ts";
+import { freshBucket } from "../support/minio-client.ts";
+import { sharedMinio } from "../support/servers.ts";
+
+let env: Record<string, string | undefined>;
+
+beforeAll(async () => {
+  const bucket = await freshBucket(sharedMinio());
+  env = cliEnv(sharedMinio(), { S3_CONSENSUS_STORE: bucket.url("cli") });
+});
+
+const WORK = ["--", "sh", "-c", "echo working; exec sleep 60"];
+
+describe("force-unlock", () => {
+  it("of a renewing holder: its command is ended, it says 76, and the lock is free", async () => {
+    const holder = startCli(["lock", "renewing", "--ttl", "3s", ...WORK], { env });
+    await holder.written(/working/);
+    const freed = await runCli(["force-unlock", "renewing", "--token", "1", "--yes"], { env });
+    expect(freed).toMatchObject({ status: 0, out: 'lock "renewing": released\n' });
+    expect(freed.err).toMatch(/is held by .* since .*fencing token 1[^]*asked to stop/);
+    expect((await holder.exit).status).toBe(76);
+    expect((await runCli(["lock", "renewing", "--", "true"], { env })).status).toBe(0);
+  });
+
+  it("of a hung one: freed when its time is over", async () => {
+    const holder = startCli(["lock", "hung", "--ttl", "3s", ...WORK], { env });
+    await holder.written(/working/);
+    freeze(holder.pid);
+    expect((await runCli(["force-unlock", "hung", "--token", "1", "--yes"], { env })).status).toBe(0);
+    holder.signal("SIGCONT");
+    expect((await holder.exit).status).toBe(76);
+  });
+
+  it("--now says that two may run, and cuts at once; a wrong token touches nothing; without a terminal it wants --yes", async () => {
+    const holder = startCli(["lock", "cut", "--ttl", "3s", ...WORK], { env });
+    await holder.written(/working/);
+    expect((await runCli(["force-unlock", "cut", "--token", "9", "--yes"], { env })).status).toBe(1);
+    const unasked = await runCli(["force-unlock", "cut", "--token", "1"], { env });
+    expect(unasked.status).toBe(64);
+    expect(unasked.err).toMatch(/say --yes/);
+    expect((await runCli(["status", "cut"], { env })).status).toBe(0);
+    const cut = await runCli(["force-unlock", "cut", "--token", "1", "--now", "--yes"], { env });
+    expect(cut.status).toBe(0);
+    expect(cut.err).toMatch(/TWO MAY RUN/);
+    expect((await holder.exit).status).toBe(76);
+  });
+});
+
+describe("stepdown", () => {
+  it("the leader stops its command and gives way; 1 where nobody leads", async () => {
+    expect((await runCli(["stepdown", "chief", "--yes"], { env })).status).toBe(1);
+    const leader = startCli(["elect", "chief", "--ttl", "3s", ...WORK], { env });
+    await leader.written(/working/);
+    expect((await runCli(["stepdown", "chief", "--yes"], { env })).status).toBe(0);
+    expect((await leader.exit).status).toBe(76);
+    expect((await runCli(["status", "chief"], { env })).status).toBe(1);
+  });
+});
