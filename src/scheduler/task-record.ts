@@ -86,7 +86,8 @@ export class TaskRecord {
       this.#lease.view.contradiction === undefined &&
       this.#verdict !== undefined &&
       time.now() !== undefined &&
-      time.ageMs() <= FRESH_MS
+      time.ageMs() <= FRESH_MS &&
+      !this.#isClockOff()
     );
   }
 
@@ -97,8 +98,11 @@ export class TaskRecord {
     if (trouble !== undefined) throw trouble;
     const regressed = this.#lease.view.settleContradiction(this.#lease.nowMs(), this.#lease.settings.pollMs);
     if (regressed !== undefined) throw regressed;
-    const aheadMs = this.#store.time.aheadMs();
-    if (Math.abs(aheadMs) > this.#config.maxClockOffsetMs) throw clockOff(aheadMs, this.#config.maxClockOffsetMs);
+    if (this.#isClockOff()) throw clockOff(this.#store.time.aheadMs(), this.#config.maxClockOffsetMs);
+  }
+
+  #isClockOff(): boolean {
+    return Math.abs(this.#store.time.aheadMs()) > this.#config.maxClockOffsetMs;
   }
 
   standing(): LeaseStanding {
