@@ -1,5 +1,5 @@
 /** What every command has in common: settings, errors, exit statuses, help. From outside, on the built program, where a process matters. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ConfigError, ConsensusError } from "../../src/errors.ts";
@@ -119,6 +119,11 @@ describe("exit statuses", () => {
     expect(exitCodeOf(new TypeError("a bug"))).toBe(70);
     const told = EXIT_TABLE.flatMap(([status]) => status.split(", ")).map(Number);
     expect(Object.values(EXIT).filter((status) => !told.includes(status))).toEqual([]);
+  });
+
+  it("docs/cli.md has the same table", () => {
+    const text = readFileSync(join(import.meta.dirname, "../../docs/cli.md"), "utf8");
+    for (const [status, meaning] of EXIT_TABLE) expect(text.replaceAll(/ +/g, " ")).toContain(`| ${status} | ${meaning} |`);
   });
 
   it("signals are 128 + their number", () => {

@@ -8,8 +8,7 @@ import type { Context } from "./context.ts";
 export async function confirmed({ err, signals }: Context, plan: string, yes: boolean | undefined): Promise<boolean> {
   err.line(plan);
   if (yes === true) return true;
-  if (process.stdin.isTTY !== true || !err.isTerminal)
-    throw new ConfigError("nothing was done", ["there is no terminal to ask on: say --yes"]);
+  if (!process.stdin.isTTY || !err.isTerminal) throw new ConfigError("nothing was done", ["there is no terminal to ask on: say --yes"]);
   const asking = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await asking.question("Go on? [y/N] ", { signal: signals.stop });
