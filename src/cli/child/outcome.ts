@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { systemClock } from "../../clock/system.ts";
 import { ConfigError, ConsensusError, type HolderInfo, LockHeldError, messageOf } from "../../errors.ts";
-import type { Held } from "../../lease/held.ts";
+import type { Held, Lease } from "../../lease/held.ts";
 import type { Context } from "../frame/context.ts";
 import { EXIT, exitCodeOf, signalStatus } from "../frame/exit-codes.ts";
 import { durationText, printable } from "../frame/output.ts";
@@ -61,7 +61,11 @@ export function statusOf({ code, signal }: Pick<CommandEnd, "code" | "signal">):
 }
 
 /** What a command finds in its environment, and what makes `s3-consensus` inside it speak to the same store. */
-function childEnv({ settings }: Context, lease: Held, { kind, name }: Errand): Record<string, string | undefined> {
+export function childEnv(
+  { settings }: Context,
+  lease: Lease,
+  { kind, name }: Pick<Errand, "kind" | "name">,
+): Record<string, string | undefined> {
   return {
     ...process.env,
     S3_CONSENSUS_TOKEN: String(lease.fencingToken),

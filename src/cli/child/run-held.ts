@@ -27,7 +27,8 @@ export interface HeldCommand {
   readonly words: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly graceMs: number;
-  readonly signals: Signals;
+  /** Whoever runs several at a time ends them by their leases, and hands no signal on. */
+  readonly signals: Pick<Signals, "divert"> | undefined;
   readonly log: Logger;
 }
 
@@ -64,7 +65,7 @@ class HeldRun {
     const { lease, signals } = this.#o;
     const early: Forwarded[] = [];
     let child: ChildProcess | undefined;
-    const undivert = signals.divert((signal) => (child === undefined ? early.push(signal) : this.#forward(signal)));
+    const undivert = signals?.divert((signal) => (child === undefined ? early.push(signal) : this.#forward(signal)));
     const onAbort = (): void => this.#stop(lease.signal.reason.message);
     try {
       this.#watchdog = await this.#startWatchdog();
@@ -86,7 +87,7 @@ class HeldRun {
       this.#over.abort();
       lease.signal.removeEventListener("abort", onAbort);
       this.#watchdog?.done();
-      undivert();
+      undivert?.();
     }
   }
 

@@ -47,7 +47,7 @@ export async function readConfigFile(path: string): Promise<FileSettings> {
 }
 
 /** JSON or YAML; JSON is YAML. @throws ConfigError */
-async function readDataFile(path: string): Promise<unknown> {
+export async function readDataFile(path: string): Promise<unknown> {
   try {
     const text = await readFile(path, "utf8");
     if (text.length > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);

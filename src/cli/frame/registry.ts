@@ -20,6 +20,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "take part in an election, and run a command while leading",
     load: () => import("../commands/elect.ts"),
   },
+  cron: { group: "Hold", summary: "run commands on a schedule that all nodes share", load: () => import("../commands/cron.ts") },
   status: { group: "Look", summary: "who leads, who holds", load: () => import("../commands/status.ts") },
   ls: { group: "Look", summary: "list what is held", load: () => import("../commands/ls.ts") },
   watch: { group: "Look", summary: "see what is held, as it changes", load: () => import("../commands/watch.ts") },

@@ -1,0 +1,154 @@
+/** `cron`: tasks with commands, on a schedule that all nodes share. */
+import type { Command } from "commander";
+import { ConfigError } from "../../errors.ts";
+import { parseDuration, show } from "../../options.ts";
+import type { Json } from "../../record/record.ts";
+import type { Task, TaskRun } from "../../scheduler/options.ts";
+import { Scheduler } from "../../scheduler/scheduler.ts";
+import { defaultGraceMs } from "../child/deadline.ts";
+import { childEnv, statusOf } from "../child/outcome.ts";
+import { runHeld } from "../child/run-held.ts";
+import { integer } from "../frame/arguments.ts";
+import type { Context, Run } from "../frame/context.ts";
+import { readDataFile } from "../frame/config-file.ts";
+import { EXIT, signalStatus } from "../frame/exit-codes.ts";
+import { Interruption } from "../frame/signals.ts";
+
+const DEFAULT_TTL_MS = 30_000;
+/** Fields that a file spells as durations. */
+const DURATIONS = { timeout: "timeoutMs", retryDelay: "retryDelayMs", grace: "graceMs" } as const;
+
+const HELP = `
+The file, YAML or JSON, has a list "tasks". A task has a "name", a "command" (a list of words, or a text for sh), a time ("cron" with "timeZone" and "clockChange",
+"every", or "at"), and its policies: "timeout", "missed", "overlap", "retries", "retryDelay", "grace", "revision".
+
+  tasks:
+    - name: report
+      cron: "0 3 * * *"
+      timeZone: Europe/Berlin
+      command: [./report.sh, --daily]
+      timeout: 10m
+      retries: 2
+`;
+
+export function define(command: Command, run: Run): void {
+  command
+    .argument("<file>", "the tasks; all nodes run the same file")
+    .addHelpText("after", HELP)
+    .action((file: string) => run((context) => cron(context, file)));
+  command
+    .command("preview <file> <task>")
+    .description("When it will run next.")
+    .option("-n <count>", "how many times", integer(1, 1000), 5)
+    .action((file: string, task: string, { n }: { readonly n: number }) =>
+      run(async (context) => {
+        const ticks = await (await schedulerOf(context, file)).preview(task, n);
+        if (context.out.json) context.out.value(ticks);
+        else for (const { at } of ticks) context.out.line(at.toISOString());
+        return EXIT.ok;
+      }),
+    );
+  command
+    .command("history <file> <task>")
+    .description("How its last runs ended.")
+    .action((file: string, task: string) =>
+      run(async (context) => {
+        const runs = await (await schedulerOf(context, file)).history(task);
+        if (context.out.json) context.out.value(runs);
+        else
+          context.out.table(
+            ["TICK", "STATE", "ATTEMPT", "HOLDER", "ERROR"],
+            runs.map((r) => [r.scheduledAt.toISOString(), r.state, String(r.attempt), r.holder, r.error ?? ""]),
+          );
+        return EXIT.ok;
+      }),
+    );
+  command
+    .command("trigger <file> <task>")
+    .description("Runs it here and now.")
+    .action((file: string, task: string) =>
+      run(async (context) => {
+        const end = await (await schedulerOf(context, file)).trigger(task);
+        if (context.out.json) context.out.value(end);
+        else context.out.line(`${task}: ${end.state}${end.error === undefined ? "" : `: ${end.error}`}`);
+        return end.state === "succeeded" ? EXIT.ok : EXIT.no;
+      }),
+    );
+  for (const verb of ["pause", "unpause"] as const)
+    command
+      .command(`${verb} <file> <task>`)
+      .description(verb === "pause" ? "No node starts it any more." : "Nodes start it again, from now on.")
+      .action((file: string, task: string) =>
+        run(async (context) => {
+          await (await schedulerOf(context, file))[verb](task);
+          return EXIT.ok;
+        }),
+      );
+}
+
+async function cron(context: Context, file: string): Promise<number> {
+  const { stop } = context.signals;
+  await (await schedulerOf(context, file)).run({ signal: stop });
+  return stop.reason instanceof Interruption ? signalStatus(stop.reason.signal) : EXIT.ok;
+}
+
+async function schedulerOf(context: Context, file: string): Promise<Scheduler> {
+  const { settings, log } = context;
+  const tasks = tasksOf(context, file, await readDataFile(file));
+  return new Scheduler({
+    store: await context.store(),
+    tasks,
+    ttlMs: settings.ttlMs,
+    prefix: settings.prefix,
+    node: settings.node,
+    logger: log,
+  });
+}
+
+/** What is not about commands and durations is checked by the scheduler, which names every fault. */
+function tasksOf(context: Context, file: string, value: unknown): Task[] {
+  const given: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "tasks") : undefined;
+  if (!Array.isArray(given) || given.length === 0) throw new ConfigError(file, ['expected a list "tasks"']);
+  const faults: string[] = [];
+  const tasks = given.map((each: unknown, i): unknown => {
+    if (typeof each !== "object" || each === null) {
+      faults.push(`tasks.${i} is ${show(each)}: expected an object`);
+      return each;
+    }
+    const { command, ...rest } = each as Record<string, unknown>;
+    const words = typeof command === "string" ? ["sh", "-c", command] : command;
+    if (!Array.isArray(words) || words.length === 0 || !words.every((word) => typeof word === "string"))
+      faults.push(`tasks.${i}.command is ${show(command)}: expected a list of words, or a text for sh`);
+    for (const [field, option] of Object.entries(DURATIONS)) {
+      if (rest[field] === undefined) continue;
+      const text = rest[field];
+      const ms = typeof text === "string" ? parseDuration(text) : undefined;
+      if (ms === undefined) faults.push(`tasks.${i}.${field} is ${show(text)}: expected a duration such as 10m`);
+      delete rest[field];
+      rest[option] = ms;
+    }
+    return { ...rest, run: (taskRun: TaskRun) => runTask(context, taskRun, words as string[]) };
+  });
+  if (faults.length > 0) throw new ConfigError(file, faults);
+  return tasks as Task[];
+}
+
+async function runTask(context: Context, run: TaskRun, words: readonly string[]): Promise<Json> {
+  const { settings, log } = context;
+  const graceMs = settings.graceMs ?? defaultGraceMs(settings.ttlMs ?? DEFAULT_TTL_MS);
+  log.info(
+    { task: run.task, fencingToken: run.fencingToken, attempt: run.attempt },
+    `${run.task}: starts (tick ${run.scheduledAt.toISOString()}, attempt ${run.attempt})`,
+  );
+  const env = {
+    ...childEnv(context, run, { kind: "task", name: run.task }),
+    S3_CONSENSUS_SCHEDULED_AT: run.scheduledAt.toISOString(),
+    S3_CONSENSUS_ATTEMPT: String(run.attempt),
+  };
+  const end = await runHeld({ lease: run, words, graceMs, signals: undefined, log, env });
+  const status = statusOf(end);
+  log.info({ task: run.task, fencingToken: run.fencingToken, status }, `${run.task}: ended with ${status}`);
+  if (end.cutOff !== undefined) throw new Error(end.cutOff);
+  if (status !== 0) throw new Error(`the command ended with ${end.signal ?? `status ${status}`}`);
+  return { status };
+}

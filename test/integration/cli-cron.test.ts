@@ -1,0 +1,50 @@
+/** `cron` from outside, on a real MinIO: two nodes with one file, each tick on one of them; a task is told to end with its node. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { cliEnv, runCli, startCli } from "../support/cli.ts";
+import { freshBucket } from "../support/minio-client.ts";
+import { temporaryFolder } from "../support/reaper.ts";
+import { sharedMinio } from "../support/servers.ts";
+
+let env: Record<string, string | undefined>;
+const folder = temporaryFolder("cli-cron");
+
+beforeAll(async () => {
+  const bucket = await freshBucket(sharedMinio());
+  env = cliEnv(sharedMinio(), { S3_CONSENSUS_STORE: bucket.url("cli") });
+});
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe("cron", () => {
+  it("runs each tick on one of two nodes, and both end orderly at a signal", async () => {
+    const path = file("two.yaml", `tasks:\n  - { name: tick, every: 1s, command: 'echo "did $S3_CONSENSUS_SCHEDULED_AT"' }\n`);
+    const nodes = [startCli(["cron", path], { env }), startCli(["cron", path], { env })];
+    const ticks = (): string[] => nodes.flatMap((node) => [...node.out().matchAll(/^did (.*)$/gm)].map(([, at = ""]) => at));
+    await Promise.race(nodes.map((node) => node.written(/(did .*\n[^]*){3}/)));
+    for (const node of nodes) node.signal("SIGTERM");
+    expect((await Promise.all(nodes.map(({ exit }) => exit))).map(({ status }) => status)).toEqual([143, 143]);
+    expect(ticks().length).toBeGreaterThanOrEqual(3);
+    expect(new Set(ticks()).size).toBe(ticks().length);
+  });
+
+  it("trigger runs a task here and now and tells its end; history keeps it", async () => {
+    const path = file("one.json", JSON.stringify({ tasks: [{ name: "fails", cron: "0 3 * * *", command: ["sh", "-c", "exit 3"] }] }));
+    expect(await runCli(["cron", "trigger", path, "fails"], { env })).toMatchObject({ status: 1 });
+    const history = JSON.parse((await runCli(["cron", "history", path, "fails", "--json"], { env })).out) as object[];
+    expect(history).toMatchObject([{ state: "failed", error: "the command ended with status 3" }]);
+    expect((await runCli(["cron", "preview", path, "fails", "-n", "2"], { env })).out).toMatch(/^(\d{4}-\d\d-\d\dT03:00:00.000Z\n){2}$/);
+  });
+
+  it("names every fault of a file", async () => {
+    const path = file("bad.yaml", "tasks:\n  - { name: a, every: 1s, command: 7, timeout: soon }\n  - 5\n");
+    const { status, err } = await runCli(["cron", path], { env });
+    expect(status).toBe(64);
+    expect(err).toMatch(/tasks\.0\.command[^]*tasks\.0\.timeout[^]*tasks\.1/);
+  });
+});
