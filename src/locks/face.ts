@@ -8,13 +8,15 @@ import { type Emitter, guarded } from "../lease/wiring.ts";
 import { aBoolean, anInteger, aString, checkOptions, required, show } from "../options.ts";
 import type { Flag } from "../record/record.ts";
 import type { Stats } from "../store/object-store.ts";
-import type { Attempt, HoldOptions, Lock, Try } from "./api.ts";
+import type { Attempt, HoldOptions, Lock, Semaphore, Slot, Try } from "./api.ts";
 import { parseHandOff } from "./hand-off.ts";
 import { insideOf, runInside } from "./inside.ts";
 import { localQueueOf } from "./local-queue.ts";
 import { listHolders } from "./listing.ts";
 import { LockHandle } from "./lock-handle.ts";
 import { checkCall, holdOptions } from "./options.ts";
+import { SlotHandle } from "./slot-handle.ts";
+import { findSlot, type Found, MAX_SLOTS, nameOf } from "./slots.ts";
 import { LockStats } from "./stats.ts";
 import { workUnder } from "./work.ts";
 
@@ -160,6 +162,57 @@ export class LockFace<O extends HoldOptions> {
     return await forceRelease(this.#source.store, this.#source.keyOf(key), { ...options, by: this.#source.node });
   }
 
+  /**
+   * One of `slots` numbered places, fixed while held and never had twice. Place i is the lock `key#i`. Waits like `acquire`.
+   * @throws LockHeldError with all holders after the wait; what `acquire` throws.
+   */
+  async slot(key: string, options: O & { readonly slots: number }): Promise<Slot> {
+    const { slots, ...rest } = options ?? {};
+    const found = await this.#search("Locks.slot", key, { count: slots, given: rest, isTry: false, last: undefined }, "slots");
+    if (found instanceof LockHeldError) throw found;
+    return new SlotHandle(found.index, found.lock);
+  }
+
+  /** `permits` may hold it at once, each with an identity and a token of its own. All who use it must agree on `permits`. No request. */
+  semaphore(key: string, options: { readonly permits: number }): Semaphore<O> {
+    checkCall("Locks.semaphore", key, options, { source: this.#source, spec: { permits: required(aCount) } });
+    const count = options.permits;
+    let last: number | undefined;
+    const search = async (call: string, given: object | undefined, isTry: boolean): Promise<Slot | LockHeldError> => {
+      const found = await this.#search(call, key, { count, given, isTry, last }, "permits");
+      if (found instanceof LockHeldError) return found;
+      last = found.index;
+      return new SlotHandle(found.index, found.lock);
+    };
+    return {
+      acquire: async (given) => {
+        const found = await search("Semaphore.acquire", given, false);
+        if (found instanceof LockHeldError) throw found;
+        return found;
+      },
+      tryAcquire: async (given) => {
+        const found = await search("Semaphore.tryAcquire", given, true);
+        return found instanceof LockHeldError ? undefined : found;
+      },
+    };
+  }
+
+  async #search(
+    call: string,
+    key: string,
+    o: { readonly count: number; readonly given: object | undefined; readonly isTry: boolean; readonly last: number | undefined },
+    option: string,
+  ): Promise<Found | LockHeldError> {
+    const { count, given, isTry, last } = o;
+    const wrong = aCount(count);
+    if (wrong !== undefined) throw new ConfigError(call, [`${option} is ${show(count)}: expected ${wrong}`]);
+    // The longest name of a place must make a key, too.
+    const options = holdOptions(call, nameOf(key, count - 1), given, { source: this.#source, defaults: this.#defaults, isTry });
+    const { waitMs = this.#source.defaultWaitMs(options), ...rest } = options;
+    const search = { locks: this, source: this.#source, key, count, options: rest as Try<O>, waitMs: isTry ? 0 : waitMs, last };
+    return await findSlot(search);
+  }
+
   /** Counters and histograms since this object was made: at every instant `acquired = released + lost + held`. */
   stats(): Stats {
     return this.#stats.snapshot(this.#source.store.stats());
@@ -255,6 +308,8 @@ export class LockFace<O extends HoldOptions> {
 
 /** How many locks one `withLocks` may take. */
 const MAX_KEYS = 100;
+
+const aCount = anInteger("places", 1, MAX_SLOTS);
 
 interface Owner {
   lock: LockHandle | undefined;

@@ -1,7 +1,8 @@
 import { defaultNode, Emitter, type Wiring } from "../lease/wiring.ts";
 import { openStore } from "../store/open-store.ts";
-import type { LeaseOptions } from "./api.ts";
+import type { Invocation, LeaseOptions } from "./api.ts";
 import { LockFace } from "./face.ts";
+import { OneShotLeases, type OneShotOptions } from "./one-shot.ts";
 import { checkLocks } from "./options.ts";
 import { PLAIN_SPEC, PlainLeases } from "./plain-leases.ts";
 
@@ -24,11 +25,35 @@ const DEFAULTS = Object.freeze({ drainMs: 20_000, prefix: "locks/" });
  * Not reentrant. The callers of one process queue in order, over all `Locks` of one store object, and cost the store nothing while they queue.
  */
 export class Locks extends LockFace<LeaseOptions> {
+  readonly #place: ConstructorParameters<typeof PlainLeases>[0];
+  readonly #emitter: Emitter;
+  readonly #defaults: Omit<LeaseOptions, "signal">;
+
   /** @throws ConfigError with every fault of the options at once. */
   constructor(options: LocksOptions) {
     checkLocks(options, PLAIN_SPEC);
-    const { node = defaultNode(), drainMs = DEFAULTS.drainMs, prefix = DEFAULTS.prefix } = options;
-    const source = new PlainLeases({ store: openStore(options.store), node, prefix, drainMs });
-    super({ source, emitter: new Emitter(options), drainMs, defaults: options.defaults ?? {} });
+    const { node = defaultNode(), drainMs = DEFAULTS.drainMs, prefix = DEFAULTS.prefix, defaults = {} } = options;
+    const place = { store: openStore(options.store), node, prefix, drainMs };
+    const emitter = new Emitter(options);
+    super({ source: new PlainLeases(place), emitter, drainMs, defaults });
+    this.#place = place;
+    this.#emitter = emitter;
+    this.#defaults = defaults;
+  }
+
+  /**
+   * Locks for one invocation of a function (AWS Lambda's context, or the milliseconds that are left). The lease outlasts the invocation, nothing is
+   * renewed, nothing waits unless `waitMs` says so, no timer keeps the process, and the signal aborts in time. A holder that was ended in its middle is
+   * recognised at the first request by the store's time: its calls throw StoreUnsafeError where that is unfit.
+   * @throws ConfigError when the invocation is none, or (from its calls) has less than half a second left.
+   */
+  oneShot(invocation: Invocation): LockFace<OneShotOptions> {
+    const { metadata, lockDelayMs, minHoldMs, askHolder, onAsked } = this.#defaults;
+    return new LockFace<OneShotOptions>({
+      source: new OneShotLeases(this.#place, invocation),
+      emitter: this.#emitter,
+      drainMs: this.#place.drainMs,
+      defaults: { metadata, lockDelayMs, minHoldMs, askHolder, onAsked },
+    });
   }
 }

@@ -1,0 +1,191 @@
+/**
+ * n numbered places under one name: n plain lease objects, since a record that several write while one holds it breaks its watch (rule M). Place i of
+ * "gpu" is the lock "gpu#i", and can be inspected or freed under that name like any other.
+ */
+import { sleep } from "../clock/wait.ts";
+import { type HolderInfo, LockHeldError, RecordError, StoreUnavailableError } from "../errors.ts";
+import { describeHolder } from "../lease/holder-info.ts";
+import type { LeaseSource } from "../lease/lease-source.ts";
+import { type KeyView, observationsOf } from "../lease/observations.ts";
+import { defaultPollMs } from "../lease/timing.ts";
+import { escapeName } from "../record/keys.ts";
+import type { ListEntry } from "../store/object-store.ts";
+import type { HoldOptions, Lock, Try } from "./api.ts";
+import { localQueueOf } from "./local-queue.ts";
+
+/** One list page shows them all. */
+export const MAX_SLOTS = 1000;
+/** Requests at a time. */
+const PARALLEL = 8;
+/** While it waits, a caller looks at so many places a round that were written a moment ago; those that ought to have been renewed it looks at all. */
+const FRESH_LOOKS = 4;
+const FIRST_POLL_MS = 200;
+
+/** As much of the face of locks as a search needs. */
+interface Tries<O extends HoldOptions> {
+  tryAcquire(key: string, options?: Try<O>): Promise<Lock | undefined>;
+  inspect(key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<HolderInfo | undefined>;
+}
+
+export interface Search<O extends HoldOptions> {
+  readonly locks: Tries<O>;
+  readonly source: LeaseSource<O>;
+  readonly key: string;
+  readonly count: number;
+  readonly options: Try<O>;
+  /** 0: one try. */
+  readonly waitMs: number;
+  /** The place that was had last, if one was: the first to be tried. */
+  readonly last: number | undefined;
+}
+
+export interface Found {
+  readonly index: number;
+  readonly lock: Lock;
+}
+
+/**
+ * Finds a free place: one LIST tells which were never used, and which have stood unchanged for too long. Of the callers of one process only one
+ * searches a name at a time.
+ * @returns who holds the places, when the wait is over.
+ * @throws the reason of the signal; what a try throws. A place whose record may not be touched is passed over as long as there are others.
+ */
+export async function findSlot<O extends HoldOptions>(search: Search<O>): Promise<Found | LockHeldError> {
+  const { source, key, waitMs } = search;
+  const signal = search.options.signal ?? new AbortController().signal;
+  const { clock, random } = source.store;
+  const startMs = clock.monotonicMs();
+  const leftMs = (): number => startMs + waitMs - clock.monotonicMs();
+  const turn = await localQueueOf(source.store).enter(`slots of ${source.keyOf(key)}`, waitMs, signal);
+  if (turn === undefined) return heldError(search, waitMs);
+  try {
+    for (let round = 0; ; round++) {
+      const found = await searchOnce(search, round === 0 || leftMs() <= 0);
+      if (found !== undefined) return found;
+      if (leftMs() <= 0) return heldError(search, waitMs);
+      const pollMs = Math.min(defaultPollMs(source.defaultWaitMs(search.options as O) / 2), FIRST_POLL_MS * 2 ** Math.min(round, 20));
+      await sleep(clock, Math.min(leftMs(), pollMs * (0.5 + random.unit() / 2)), { signal, keepAlive: true });
+      signal.throwIfAborted();
+    }
+  } finally {
+    turn.leave();
+  }
+}
+
+/** @param all looks at every place that it has no good reason to pass over. */
+async function searchOnce<O extends HoldOptions>(search: Search<O>, all: boolean): Promise<Found | undefined> {
+  const { last } = search;
+  if (last !== undefined && viewOf(search, last).current?.record.state === "released") {
+    const lock = await tryOne(search, last);
+    if (lock !== undefined) return { index: last, lock };
+  }
+  const entries = await listed(search);
+  const unused = shuffled(search, (index) => !entries.has(index));
+  const stale = [...entries].filter(([index, entry]) => !isFresh(search, index, entry)).sort(byAge);
+  const fresh = shuffled(search, (index) => entries.has(index) && !isHeldForCertain(search, index, entries.get(index)));
+  const worthALook = fresh.filter((index) => !stale.some(([i]) => i === index));
+  const looks = [...stale.map(([index]) => index), ...(all ? worthALook : worthALook.slice(0, FRESH_LOOKS))];
+  let fault: RecordError | undefined;
+  for (const index of unused) {
+    const lock = await tryOne(search, index);
+    if (lock !== undefined) return { index, lock };
+  }
+  for (let i = 0; i < looks.length; i += PARALLEL) {
+    for (const result of await Promise.all(looks.slice(i, i + PARALLEL).map((index) => looked(search, index)))) {
+      if (result instanceof RecordError) fault = result;
+      else if (result !== undefined) {
+        const lock = await tryOne(search, result);
+        if (lock !== undefined) return { index: result, lock };
+      }
+    }
+  }
+  if (fault !== undefined && search.count === 1) throw fault;
+  return undefined;
+}
+
+/** The place, where nobody is seen to hold it. */
+async function looked<O extends HoldOptions>(search: Search<O>, index: number): Promise<number | RecordError | undefined> {
+  try {
+    const holder = await search.locks.inspect(nameOf(search.key, index), { signal: search.options.signal });
+    return holder === undefined ? index : undefined;
+  } catch (e) {
+    if (e instanceof RecordError) return e;
+    throw e;
+  }
+}
+
+async function tryOne<O extends HoldOptions>(search: Search<O>, index: number): Promise<Lock | undefined> {
+  try {
+    return await search.locks.tryAcquire(nameOf(search.key, index), search.options);
+  } catch (e) {
+    if (e instanceof RecordError && search.count > 1) return undefined;
+    throw e;
+  }
+}
+
+async function listed<O extends HoldOptions>({ source, key, count, options }: Search<O>): Promise<ReadonlyMap<number, ListEntry>> {
+  const prefix = `${source.prefix}${escapeName(`${key}#`)}`;
+  const entries = new Map<number, ListEntry>();
+  let after: string | undefined;
+  do {
+    const page = await source.store.list(prefix, { after, signal: options.signal });
+    options.signal?.throwIfAborted();
+    if (page.kind !== "page") throw page.error;
+    for (const entry of page.entries) {
+      const rest = entry.key.slice(prefix.length);
+      // "gpu#1" may be the name of places, too: "gpu#1#0" is none of "gpu".
+      if (/^\d{1,4}$/.test(rest) && Number(rest) < count) entries.set(Number(rest), entry);
+    }
+    after = page.next;
+  } while (after !== undefined && entries.size < count);
+  return entries;
+}
+
+/** Written so lately, as far as was seen from here, that its holder need not have renewed it yet. */
+function isFresh<O extends HoldOptions>(search: Search<O>, index: number, entry: ListEntry): boolean {
+  const { current } = viewOf(search, index);
+  if (current === undefined || current.etag !== entry.etag) return true;
+  return current.record.state === "held" && search.source.store.clock.monotonicMs() - current.sinceMs < renewedWithinMs(search);
+}
+
+function isHeldForCertain<O extends HoldOptions>(search: Search<O>, index: number, entry: ListEntry | undefined): boolean {
+  const { current } = viewOf(search, index);
+  return entry !== undefined && current?.etag === entry.etag && current.record.state === "held" && isFresh(search, index, entry);
+}
+
+function renewedWithinMs<O extends HoldOptions>({ source, options }: Search<O>): number {
+  return source.defaultWaitMs(options as O) / 4;
+}
+
+function viewOf<O extends HoldOptions>({ source, key }: Search<O>, index: number): KeyView {
+  return observationsOf(source.store).view(source.keyOf(nameOf(key, index)));
+}
+
+export function nameOf(key: string, index: number): string {
+  return `${key}#${index}`;
+}
+
+/** In an order of its own for each caller, so that those who start together do not all ask for the same. */
+function shuffled<O extends HoldOptions>({ source, count }: Search<O>, keep: (index: number) => boolean): number[] {
+  return Array.from({ length: count }, (_, index) => ({ index, at: source.store.random.unit() }))
+    .filter(({ index }) => keep(index))
+    .sort((a, b) => a.at - b.at)
+    .map(({ index }) => index);
+}
+
+function byAge(a: readonly [number, ListEntry], b: readonly [number, ListEntry]): number {
+  return (a[1].lastModifiedMs ?? 0) - (b[1].lastModifiedMs ?? 0);
+}
+
+/** @throws StoreUnavailableError where nobody is known to hold any of them. */
+function heldError<O extends HoldOptions>(search: Search<O>, waitMs: number): LockHeldError {
+  const { key, count } = search;
+  const all = Array.from({ length: count }, (_, index) => ({ name: nameOf(key, index), seen: viewOf(search, index).current }));
+  const [first, ...rest] = all.flatMap(({ name, seen }): HolderInfo[] =>
+    seen?.record.state === "held" ? [describeHolder(name, seen.record, undefined, (metadata) => metadata)] : [],
+  );
+  if (first === undefined) throw new StoreUnavailableError(`none of the ${count} places of "${key}" could be acquired within ${waitMs} ms`);
+  const retryAfterMs = defaultPollMs(search.source.defaultWaitMs(search.options as O) / 2);
+  const message = `all ${count} places of "${key}" are held, the first of them by ${first.holder} (fencing token ${first.fencingToken}); waited ${waitMs} ms`;
+  return new LockHeldError(message, { key, holders: [first, ...rest], retryAfterMs });
+}
