@@ -1,0 +1,63 @@
+/** Locks of functions: environments that are frozen between their calls, die in the middle of some, and begin again in fresh processes. */
+import { describe, expect, it } from "vitest";
+import { freshBucket } from "../support/minio-client.ts";
+import { type Lambda, lambda } from "../support/lambda.ts";
+import { credentialsEnv, sharedMinio } from "../support/servers.ts";
+
+const minio = sharedMinio();
+/** The time limit of the function: how long a crash keeps the key closed follows from it. */
+const LIMIT_MS = 8_000;
+
+interface Answer {
+  readonly token?: number;
+  readonly held?: string;
+  readonly error?: object;
+}
+
+describe("locks of functions on MinIO", () => {
+  it("200 calls of three environments, frozen between them, six of them killed in the middle: no overlap, tokens grow, nothing stays closed", async () => {
+    const fresh = await freshBucket(minio);
+    const env = (name: string): Record<string, string | undefined> => ({
+      ...credentialsEnv(minio),
+      STORE: fresh.url("app"),
+      NODE_NAME: name,
+    });
+    const functions: Lambda[] = await Promise.all(["a", "b", "c"].map((name) => lambda("function", env(name))));
+    const answers: Answer[] = [];
+    let calls = 0;
+    let crashes = 0;
+    await Promise.all(
+      functions.map(async (f) => {
+        while (calls < 200) {
+          const call = calls++;
+          // A key of its own for each crash, so that the others need not wait for its time to pass.
+          const crash = call % 33 === 10;
+          const answer = (await f.invoke({ key: crash ? `crash-${call}` : "hourly", workMs: 3, crash }, LIMIT_MS)) as Answer | undefined;
+          if (answer === undefined) crashes++;
+          else answers.push(answer);
+        }
+      }),
+    );
+    expect(crashes).toBe(6);
+    expect(answers.flatMap((a) => a.error ?? [])).toEqual([]);
+    const tokens = answers.flatMap((a) => a.token ?? []);
+    expect(tokens.length).toBeGreaterThan(20);
+    expect(new Set(tokens).size).toBe(tokens.length);
+    // In the order in which they began to work, each ended before the next began: all processes of a machine share one clock.
+    const acts = functions
+      .flatMap((f) => f.processes.flatMap((p) => p.events.filter((e) => e.event === "begin" || e.event === "end")))
+      .sort((x, y) => x.atMs - y.atMs);
+    const hourly = acts.filter(
+      (e) => tokens.includes(Number(e["token"])) && acts.some((o) => o.event === "end" && o["token"] === e["token"]),
+    );
+    for (let i = 0; i + 1 < hourly.length; i += 2) expect(hourly[i]?.["token"]).toBe(hourly[i + 1]?.["token"]);
+    // A fresh environment has what the dead one held at its first call, when its time is over.
+    const late = await lambda("function", env("late"));
+    await expect
+      .poll(async () => ((await late.invoke({ key: "crash-10", workMs: 1, crash: false }, LIMIT_MS)) as Answer).token, {
+        timeout: 40_000,
+        interval: 500,
+      })
+      .toBe(2);
+  });
+});

@@ -1,0 +1,112 @@
+import { describe, expect, it } from "vitest";
+import { ConfigError, StoreUnsafeError } from "../../src/errors.ts";
+import { testWorld } from "../../src/testing/sim/test-world.ts";
+import { Locks } from "../../src/locks/locks.ts";
+import { bench, delta, recordIn } from "./harness.ts";
+
+const INVOCATION = { remainingMs: 60_000 };
+
+describe("a lock for one invocation", () => {
+  it("lasts as long as the invocation, and aborts its work before; nothing is renewed", async () => {
+    const { world, node, locks } = bench();
+    const lock = await world.until(locks.oneShot(INVOCATION).acquire("hourly"));
+    expect(recordIn(world, "hourly").ttlMs).toBeGreaterThan(60_000 / 0.9);
+    const before = node.store.stats();
+    await world.advance(53_000);
+    expect([lock.isHeld(), lock.signal.aborted]).toEqual([true, false]);
+    await world.advance(3_000);
+    expect([lock.isHeld(), lock.signal.aborted]).toEqual([true, true]);
+    expect(lock.signal.reason).toMatchObject({ code: "LEASE_ENDED", reason: "max-hold" });
+    await world.advance(5_000);
+    expect(lock.isHeld()).toBe(false);
+    expect(delta(node.store.stats(), before)).toEqual({});
+  });
+
+  it("leaves no timer behind when it was given back", async () => {
+    const { world, node, locks } = bench();
+    expect(await world.until(locks.oneShot(INVOCATION).tryWithLock("hourly", () => 7))).toEqual({ ran: true, value: 7 });
+    await world.advance(10);
+    expect([node.timers, node.inFlight]).toEqual([0, 0]);
+  });
+
+  it("takes Lambda's context, and reads the remaining time at each call", async () => {
+    const { world, locks } = bench();
+    let left = 100_000;
+    const shot = locks.oneShot({ getRemainingTimeInMillis: () => left });
+    const first = await world.until(shot.acquire("a"));
+    left = 20_000;
+    const second = await world.until(shot.acquire("b"));
+    expect(first.remainingMs).toBeGreaterThan(90_000);
+    expect(second.remainingMs).toBeLessThanOrEqual(20_000);
+    expect(recordIn(world, "b").ttlMs).toBeLessThan(recordIn(world, "a").ttlMs);
+  });
+
+  it("counts its remaining milliseconds down", async () => {
+    const { world, locks } = bench();
+    const shot = locks.oneShot({ remainingMs: 10_000 });
+    await world.advance(4_000);
+    expect((await world.until(shot.acquire("a"))).remainingMs).toBeLessThanOrEqual(6_000);
+    await world.advance(6_000);
+    await expect(world.until(shot.acquire("b"))).rejects.toBeInstanceOf(ConfigError);
+  });
+
+  it("a fresh process recognises a crashed holder at its first look, whatever its own clock says, and not before it is dead", async () => {
+    const world = testWorld({ seed: 3 });
+    const a = world.node("a");
+    const holder = new Locks({ store: a.store, node: "a" });
+    await world.until(holder.oneShot({ remainingMs: 30_000 }).acquire("hourly"));
+    a.crash();
+    for (const [name, stepMs] of [
+      ["b", 3_600_000],
+      ["c", -3_600_000],
+    ] as const) {
+      const early = world.node(`early-${name}`);
+      early.stepWallClock(stepMs);
+      const attempt = await world.until(
+        new Locks({ store: early.store, node: name }).oneShot(INVOCATION).tryWithLock("hourly", () => "ran"),
+      );
+      expect(attempt.ran).toBe(false);
+    }
+    await world.advance(40_000);
+    const late = world.node("late");
+    late.stepWallClock(3_600_000);
+    const attempt = await world.until(
+      new Locks({ store: late.store, node: "d" }).oneShot(INVOCATION).tryWithLock("hourly", (l) => l.fencingToken),
+    );
+    expect(attempt).toEqual({ ran: true, value: 2 });
+  });
+
+  it("does not wait unless it is told to", async () => {
+    const { world, locks, other } = bench();
+    await world.until(locks.acquire("hourly"));
+    const startMs = world.nowMs;
+    await expect(world.until(other("b").locks.oneShot(INVOCATION).acquire("hourly"))).rejects.toMatchObject({ code: "LOCK_HELD" });
+    expect(world.nowMs - startMs).toBeLessThan(1_000);
+  });
+
+  it("is refused on a store whose times are unfit", async () => {
+    const world = testWorld({ seed: 4, profile: { storeTime: false } });
+    const node = world.node("a");
+    const refused = new Locks({ store: node.store })
+      .oneShot(INVOCATION)
+      .tryAcquire("hourly")
+      .catch((e: unknown) => e);
+    expect(await world.until(refused)).toBeInstanceOf(StoreUnsafeError);
+  });
+
+  it.each([undefined, null, 5, {}, { remainingMs: "1" }])("refuses %s as an invocation", (invocation) => {
+    const { locks } = bench();
+    expect(() => locks.oneShot(invocation as never)).toThrow(ConfigError);
+  });
+
+  it.each([Number.NaN, -1, 0, 499, 86_400_000])("refuses an invocation with %s ms left, before any request", async (remainingMs) => {
+    const { world, locks, node } = bench();
+    await expect(world.until(locks.oneShot({ remainingMs }).tryAcquire("x"))).rejects.toThrow("ms left");
+    expect(delta(node.store.stats(), {})).toEqual({});
+  });
+
+  it("refuses maxHoldMs: the invocation says it", async () => {
+    const { world, locks } = bench();
+    await expect(world.until(locks.oneShot(INVOCATION).tryAcquire("x", { maxHoldMs: 5 } as never))).rejects.toThrow("maxHoldMs");
+  });
+});

@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import { ConfigError, LockHeldError } from "../../src/errors.ts";
+import type { Slot } from "../../src/locks/api.ts";
+import { bench, delta, overwrite, POLL, recordIn, TTL, WATCH } from "./harness.ts";
+
+describe("slots", () => {
+  it("are numbered, never had twice, and each has a token of its own", async () => {
+    const { world, locks, other } = bench();
+    const b = other("b").locks;
+    const mine: Slot[] = [];
+    for (let i = 0; i < 4; i++) mine.push(await world.until((i % 2 === 0 ? locks : b).slot("worker", { slots: 4 })));
+    expect(mine.map((s) => s.index).sort()).toEqual([0, 1, 2, 3]);
+    expect(new Set(mine.map((s) => s.key)).size).toBe(4);
+    expect(mine.every((s) => s.fencingToken === 1 && s.isHeld())).toBe(true);
+    const refused = await world.until(b.slot("worker", { slots: 4, waitMs: 0 })).catch((e: unknown) => e);
+    expect(refused).toBeInstanceOf(LockHeldError);
+    expect((refused as LockHeldError).holders.map((h) => h.key).sort()).toEqual(mine.map((s) => s.key).sort());
+    await world.advance(3 * TTL);
+    expect(mine.every((s) => s.isHeld())).toBe(true);
+    await world.until(Promise.all(mine.map((s) => s.release())));
+  });
+
+  it("a place that is given back is had again, with a higher token", async () => {
+    const { world, locks, other } = bench();
+    const b = other("b").locks;
+    const [first] = [await world.until(locks.slot("worker", { slots: 1 }))];
+    const next = b.slot("worker", { slots: 1 });
+    await world.advance(2 * POLL);
+    expect(await world.until(first.release())).toBe("released");
+    const second = await world.until(next);
+    expect([second.index, second.fencingToken]).toEqual([0, 2]);
+  });
+
+  it("a crash frees its permit after its time, no sooner", async () => {
+    const { world, node, locks, other } = bench();
+    const b = other("b").locks;
+    const gpu = locks.semaphore("gpu", { permits: 2 });
+    const held = [await world.until(gpu.acquire({ takeover: "observe" })), await world.until(gpu.acquire({ takeover: "observe" }))];
+    expect(held.map((s) => s.index).sort()).toEqual([0, 1]);
+    const next = b.semaphore("gpu", { permits: 2 }).acquire({ takeover: "observe", waitMs: 10 * TTL });
+    await world.advance(3 * POLL);
+    node.crash();
+    const diedMs = world.nowMs;
+    const slot = await world.until(next);
+    expect(world.nowMs - diedMs).toBeGreaterThan(TTL - TTL / 3);
+    expect(world.nowMs - diedMs).toBeLessThan(WATCH + 3 * POLL);
+    expect(slot.fencingToken).toBe(2);
+  });
+
+  it("finding one that was never used costs one LIST, one GET and one PUT among 64; the same again costs one PUT", async () => {
+    const { world, locks, node } = bench();
+    await world.until(locks.tryAcquire("warm"));
+    const before = node.store.stats();
+    const gpu = locks.semaphore("gpu", { permits: 64 });
+    const slot = await world.until(gpu.acquire());
+    expect(delta(node.store.stats(), before)).toEqual({ get: 1, put: 1, list: 1 });
+    await world.until(slot.release());
+    const again = node.store.stats();
+    expect((await world.until(gpu.acquire())).index).toBe(slot.index);
+    expect(delta(node.store.stats(), again)).toEqual({ put: 1 });
+  });
+
+  it("finds the one of 64 that was given back, among those that others hold", async () => {
+    const { world, locks, other } = bench();
+    const held: Slot[] = [];
+    for (let i = 0; i < 64; i++) held.push(await world.until(locks.slot("w", { slots: 64 })));
+    const free = held[17];
+    await world.until(free?.release() ?? Promise.resolve("unknown"));
+    const b = other("b");
+    const slot = await world.until(b.locks.semaphore("w", { permits: 64 }).tryAcquire());
+    expect(slot?.index).toBe(free?.index);
+    expect(await world.until(b.locks.semaphore("w", { permits: 64 }).tryAcquire())).toBeUndefined();
+  });
+
+  it("waiters cost a bounded number of requests, however many places there are", async () => {
+    const { world, locks, other } = bench();
+    for (let i = 0; i < 64; i++) await world.until(locks.slot("w", { slots: 64 }));
+    const b = other("b");
+    const waits = Array.from({ length: 10 }, () => b.locks.slot("w", { slots: 64, waitMs: 60_000 }).catch((e: unknown) => e));
+    await world.advance(10_000);
+    const before = b.node.store.stats();
+    await world.advance(40_000);
+    const made = delta(b.node.store.stats(), before);
+    // Only one of the ten searches: a LIST a poll, and at most four looks at what was renewed a moment ago.
+    expect(made["list"]).toBeLessThanOrEqual(40_000 / (POLL / 2));
+    expect(made["get"]).toBeLessThanOrEqual(4 * (made["list"] ?? 0));
+    expect(made["put"]).toBeUndefined();
+    await world.advance(30_000);
+    for (const refused of await Promise.all(waits)) expect(refused).toBeInstanceOf(LockHeldError);
+  });
+
+  it("a place with a damaged record is passed over, and never overwritten", async () => {
+    const { world, locks } = bench();
+    const one = await world.until(locks.slot("w", { slots: 1 }));
+    await world.until(one.release());
+    overwrite(world, "w%230", {});
+    world.overwrite("locks/locks/w%230", new TextEncoder().encode("{"));
+    const two = await world.until(locks.slot("w", { slots: 2 }));
+    expect(two.index).toBe(1);
+    expect(new TextDecoder().decode(world.peek("locks/locks/w%230"))).toBe("{");
+  });
+
+  it("is a lock under its own name, too: it can be inspected", async () => {
+    const { world, locks } = bench();
+    const slot = await world.until(locks.slot("w", { slots: 3, metadata: { job: 7 } }));
+    expect(await world.until(locks.inspect(slot.key))).toMatchObject({ key: slot.key, fencingToken: 1, metadata: { job: 7 } });
+    expect(recordIn(world, `w%23${slot.index}`).state).toBe("held");
+  });
+
+  it.each([0, 1001, 1.5, Number.NaN, "3"])("refuses %s places, by name", async (slots) => {
+    const { locks } = bench();
+    await expect(locks.slot("w", { slots: slots as number })).rejects.toBeInstanceOf(ConfigError);
+    expect(() => locks.semaphore("w", { permits: slots as number })).toThrow("permits");
+  });
+
+  it("a wait that is aborted rejects with the caller's reason, and leaves nothing behind", async () => {
+    const { world, locks, other } = bench();
+    const mine = await world.until(locks.slot("w", { slots: 1 }));
+    const b = other("b");
+    const stop = new AbortController();
+    const waiting = b.locks.slot("w", { slots: 1, signal: stop.signal }).catch((e: unknown) => e);
+    await world.advance(POLL);
+    stop.abort(new Error("enough"));
+    expect(await world.until(waiting)).toEqual(new Error("enough"));
+    await world.until(mine.release());
+    await world.advance(POLL);
+    expect([b.node.timers, b.node.inFlight]).toEqual([0, 0]);
+    expect(recordIn(world, "w%230").state).toBe("released");
+  });
+});
