@@ -9,7 +9,7 @@ describe("slots", () => {
     const b = other("b").locks;
     const mine: Slot[] = [];
     for (let i = 0; i < 4; i++) mine.push(await world.until((i % 2 === 0 ? locks : b).slot("worker", { slots: 4 })));
-    expect(mine.map((s) => s.index).sort()).toEqual([0, 1, 2, 3]);
+    expect(mine.map((s) => s.index).sort((x, y) => x - y)).toEqual([0, 1, 2, 3]);
     expect(new Set(mine.map((s) => s.key)).size).toBe(4);
     expect(mine.every((s) => s.fencingToken === 1 && s.isHeld())).toBe(true);
     const refused = await world.until(b.slot("worker", { slots: 4, waitMs: 0 })).catch((e: unknown) => e);
@@ -36,7 +36,7 @@ describe("slots", () => {
     const b = other("b").locks;
     const gpu = locks.semaphore("gpu", { permits: 2 });
     const held = [await world.until(gpu.acquire({ takeover: "observe" })), await world.until(gpu.acquire({ takeover: "observe" }))];
-    expect(held.map((s) => s.index).sort()).toEqual([0, 1]);
+    expect(held.map((s) => s.index).sort((x, y) => x - y)).toEqual([0, 1]);
     const next = b.semaphore("gpu", { permits: 2 }).acquire({ takeover: "observe", waitMs: 10 * TTL });
     await world.advance(3 * POLL);
     node.crash();

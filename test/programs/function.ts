@@ -22,11 +22,11 @@ async function handle(event: Event, deadlineMs: number): Promise<object> {
   const context = { getRemainingTimeInMillis: () => deadlineMs - performance.timeOrigin - performance.now() };
   try {
     const attempt = await locks.oneShot(context).tryWithLock(event.key, async (lock) => {
-      emit("begin", { token: lock.fencingToken });
+      emit("begin", { key: event.key, token: lock.fencingToken });
       if (event.crash) process.kill(process.pid, "SIGKILL");
       await new Promise((resolve) => setTimeout(resolve, event.workMs));
       lock.assertHeld();
-      emit("end", { token: lock.fencingToken });
+      emit("end", { key: event.key, token: lock.fencingToken });
       return lock.fencingToken;
     });
     return attempt.ran ? { token: attempt.value } : { held: attempt.held.message };

@@ -2,12 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /**
  * SIGSTOP, and waits until the process has really stopped. The signal is on its way when `kill` returns: each thread stops by itself, and on a
- * busy machine one of them had the time to answer a request.
+ * busy machine one of them had the time to answer a request. One that is dead and not buried yet (Z) runs no more either.
  */
 export function freeze(pid: number): void {
   process.kill(pid, "SIGSTOP");
   const limit = performance.now() + 5_000;
-  while (!threads(pid).every((state) => state === "T")) {
+  while (!threads(pid).every((state) => state === "T" || state === "Z")) {
     if (performance.now() > limit)
       throw new Error(`process ${pid} did not stop within 5 s of SIGSTOP: its threads are ${threads(pid).join(" ")}`);
   }
