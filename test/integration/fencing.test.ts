@@ -131,7 +131,7 @@ describe("faults on the way to a real MinIO", () => {
     );
     await expect.poll(() => held.hits, { timeout: 10_000 }).toBe(1);
     await next.object.open(by(2));
-    held.deliver();
+    await held.deliver();
     expect(await late).toBeInstanceOf(FencedOutError);
     expect(new TextDecoder().decode((await next.object.get())?.body)).toBe("before");
   });

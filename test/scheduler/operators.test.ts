@@ -17,7 +17,7 @@ import {
 } from "./harness.ts";
 
 const obeys = (r: TaskRun): Promise<never> =>
-  new Promise((_resolve, reject) => r.signal.addEventListener("abort", () => reject(r.signal.reason as Error), { once: true }));
+  new Promise((_resolve, reject) => r.signal.addEventListener("abort", () => reject(r.signal.reason), { once: true }));
 
 describe("what operators want", () => {
   it("pause holds ticks back on all nodes at once; unpause lets them run from then on, none of the past", async () => {
@@ -69,7 +69,7 @@ describe("what operators want", () => {
   it("trigger runs it here and now, consumes no tick, and is refused while a run is under way", async () => {
     const world = testWorld({ seed: 4 });
     const books = ledger();
-    const o: JobOptions = { task: { cron: "0 * * * *" } as never, work: async (_r, node) => void (await pause(node, 10_000)) };
+    const o: JobOptions = { task: { cron: "0 * * * *" }, work: async (_r, node) => void (await pause(node, 10_000)) };
     const a = jobOn(world, "a", books, o);
     const b = schedulerOn(world, world.node("b"), books, o);
     await world.advance(10 * MINUTE);

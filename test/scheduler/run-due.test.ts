@@ -100,8 +100,7 @@ describe("runDue", () => {
     await world.advance(MINUTE);
     const at = world.nowMs;
     const o: JobOptions = {
-      work: (r) =>
-        new Promise((_resolve, reject) => r.signal.addEventListener("abort", () => reject(r.signal.reason as Error), { once: true })),
+      work: (r) => new Promise((_resolve, reject) => r.signal.addEventListener("abort", () => reject(r.signal.reason), { once: true })),
     };
     const report = await invoke(world, "f", books, o, 10_000);
     expect(world.nowMs - at).toBeLessThan(10_000);
@@ -112,7 +111,7 @@ describe("runDue", () => {
     const world = testWorld({ seed: 5 });
     const books = ledger();
     const o: JobOptions = {
-      task: { retries: 1, cron: "0 * * * *" } as never,
+      task: { retries: 1, cron: "0 * * * *" },
       work: (_r, node) => (node.name === "f" ? new Promise(() => {}) : undefined),
     };
     await invoke(world, "f", books, o);

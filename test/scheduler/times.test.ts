@@ -115,7 +115,7 @@ describe("an outage", () => {
     const world = testWorld({ seed: 31 });
     const books = ledger();
     const names = ["a", "b", "c"];
-    const o: JobOptions = { task: { cron: "0 * * * *" } as never };
+    const o: JobOptions = { task: { cron: "0 * * * *" } };
     for (const name of names) jobOn(world, name, books, o);
     await world.advance(55 * MINUTE);
     const back = names.map((name) => world.node(name).faults({ kind: "lose-request", times: Infinity }));
