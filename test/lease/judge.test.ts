@@ -33,6 +33,10 @@ describe("judge: free or not", () => {
     expect(judge(seen(), by(), SINCE)).toEqual({ kind: "held", freeInMs: 16_500 });
   });
 
+  it("a time to reserve it for nobody reserves nothing (rule C7)", () => {
+    expect(kindOf(judge(seen({ state: "released", reserveMs: 500 }), by(), SINCE))).toBe("free by released");
+  });
+
   it("my own orphan is free at once; whose it is, the lease object says and never the node name (rules C1, H9)", () => {
     expect(kindOf(judge(seen({ holder: "b" }), by(), SINCE))).toBe("held");
     expect(kindOf(judge(seen({ holder: "z" }), by({ isMyOrphan: () => true }), SINCE))).toBe("free by orphan");

@@ -34,6 +34,10 @@ const accepted = fc
   .map(({ timing }) => timing);
 
 describe("timing relations", () => {
+  it("a ttl is from a tenth of a second to a day", () => {
+    expect([MIN_TTL_MS, MAX_TTL_MS]).toEqual([100, 86_400_000]);
+  });
+
   it("no two clocks within the drift bound overlap: W >= L(1+rho)/(1-rho), for every timing that is accepted", () => {
     fc.assert(
       fc.property(accepted, (t) => {

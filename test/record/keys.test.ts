@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { escapeName, leaseKey, nameFault, unescapeName } from "../../src/record/keys.ts";
+import { escapeName, leaseKey, memberFromPath, memberKey, nameFault, unescapeName } from "../../src/record/keys.ts";
 
 const name = fc.string({ unit: "binary", minLength: 1, maxLength: 60 }).filter((s) => nameFault(s) === undefined);
 
@@ -73,5 +73,21 @@ describe("keys", () => {
       }),
       { numRuns: 1_000 },
     );
+  });
+});
+
+describe("the edges of keys and paths", () => {
+  it("only names of nothing but dots have theirs escaped", () => {
+    expect([escapeName("a.."), escapeName("..a"), escapeName("..")]).toEqual(["a..", "..a", "%2E%2E"]);
+  });
+
+  it("members live beside the locks, below the same prefix", () => {
+    expect([memberKey("locks/", "abc"), memberKey("", "abc")]).toEqual(["locks/members/abc", "members/abc"]);
+  });
+
+  it("a path to a member is one as a whole, and never begins or ends with something else", () => {
+    const deep = `${"a/".repeat(12)}k`;
+    expect(memberFromPath("locks/a/k", "../../members/m")).toBe("members/m");
+    for (const path of ["x../members/m", "../members/m/more", "nonsense", ""]) expect(memberFromPath(deep, path), path).toBeUndefined();
   });
 });

@@ -118,7 +118,7 @@ function edgeWindows({ random, baseTtlMs: ttlMs, safetyMs, nodes }: Draft): Faul
   };
   const slow = nodes.map(() => random.pick(["slow-request", "slow-reply"]));
   const asked = random.chance(0.5);
-  const clock = random.pick(["none", "freeze", "wall-step"]);
+  const clock = random.pick(["none", "freeze", "wall-step", "pause"]);
   for (let at = ttlMs; at < safetyMs * 0.95; at += ttlMs * random.between(2, 4)) {
     // One message takes as long as it may, and then the holder is cut off: what it believes rests on that message alone.
     for (const [i, { name }] of nodes.entries()) {
@@ -132,11 +132,11 @@ function edgeWindows({ random, baseTtlMs: ttlMs, safetyMs, nodes }: Draft): Faul
         "put",
       );
     }
-    // A clock that stands still, or is set back, while its machine can't renew.
+    // A clock that stands still, or is set back, while its machine can't renew; or a process that finds an answer and a due timer when it wakes.
     const { name } = random.pick(nodes);
     const from = round(at + ttlMs * random.between(0, 1.2));
     const to = round(Math.min(safetyMs, from + ttlMs * random.between(0.3, 1.5)));
-    if (clock === "freeze") windows.push({ kind: clock, node: name, from, to, x: random.below(3) });
+    if (clock === "freeze" || clock === "pause") windows.push({ kind: clock, node: name, from, to, x: random.below(3) });
     if (clock === "wall-step") windows.push({ kind: clock, node: name, from, to, x: -Math.round(ttlMs * random.between(0.2, 2)) });
     const flagged = round(at + ttlMs * random.between(0, 0.5));
     if (asked) windows.push({ kind: "flag-asked", node: "*", from: flagged, to: flagged, x: 0 });
