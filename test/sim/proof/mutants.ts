@@ -150,6 +150,8 @@ export const RULES: readonly Mutant[] = [
         put: "if (this.highest !== undefined && compareRecords(record, this.highest) < -1e9) {",
       },
     ],
+    masked:
+      "W1: a CAS on the older ETag is refused, and a watch that begins anew only delays; the unit tests see it, and the model shows what it can cost (mv_SIGHT_wedges)",
   },
   {
     id: "H1-from-the-reply",

@@ -10,6 +10,8 @@ export type Style = "run" | "start" | "campaign";
 
 export interface NodePlan {
   readonly name: string;
+  /** What it calls itself, where that is not its name: two of one name are strangers all the same (rule H9). */
+  readonly calledAs?: string | undefined;
   readonly style: Style;
   readonly ttlMs: number;
   readonly marginMs?: number | undefined;

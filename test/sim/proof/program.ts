@@ -277,7 +277,7 @@ export class Program {
     const options = {
       store: this.#store,
       name: this.key,
-      node,
+      node: this.#plan.calledAs ?? node,
       ttlMs,
       marginMs,
       pollMs,

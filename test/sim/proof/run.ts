@@ -107,7 +107,8 @@ function checkAgreement(arena: Arena): void {
       if (manager === undefined || state !== "on") continue;
       const [leader] = arena.terms.believers(arena.objectKey(key));
       const known = manager.lastLeader;
-      if (known?.fencingToken !== leader?.token || known?.holder !== leader?.process.node.name) {
+      const leadingNode = arena.plan.nodes.find((n) => n.name === leader?.process.node.name);
+      if (known?.fencingToken !== leader?.token || known?.holder !== (leadingNode?.calledAs ?? leadingNode?.name)) {
         const seen = known === undefined ? "nobody" : `${known.holder} with token ${known.fencingToken}`;
         throw new Violation("I9", `${node.name} takes ${seen} for the leader of ${key} after a long calm`);
       }

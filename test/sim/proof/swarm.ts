@@ -25,7 +25,10 @@ interface Draft {
 }
 
 export function planOf(seed: number, limits: SwarmLimits): Plan {
-  return new KeyedRandom(seed, "which").chance(0.25) ? edgePlanOf(seed, limits) : swarmPlanOf(seed, limits);
+  const plan = new KeyedRandom(seed, "which").chance(0.25) ? edgePlanOf(seed, limits) : swarmPlanOf(seed, limits);
+  // Somebody always copies a configuration.
+  if (!new KeyedRandom(seed, "twins").chance(0.1)) return plan;
+  return { ...plan, nodes: plan.nodes.map((node) => ({ ...node, calledAs: "twin" })) };
 }
 
 function swarmPlanOf(seed: number, limits: SwarmLimits): Plan {
