@@ -9,7 +9,7 @@ import { delimiter, join } from "node:path";
 import { adopt } from "./reaper.ts";
 
 /** The release tags of MinIO aren't served by the module proxy, so the commit's pseudo-version is pinned. */
-const MINIO_MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c";
+export const MINIO_MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c";
 const GOFAKES3_MODULE = "github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0";
 
 /** The first release that answers 404 to `If-Match` on a missing key; older ones create the object. */
@@ -22,7 +22,7 @@ const BUILD_LIMIT_MS = 20 * 60_000;
 
 export const COMPOSE_FILE: string = join(import.meta.dirname, repositoryDepth(), "docker-compose.minio.yml");
 
-const CACHE: string = join(COMPOSE_FILE, "../.cache");
+export const CACHE: string = join(COMPOSE_FILE, "../.cache");
 
 /** How a MinIO of our own can be started. */
 export type MinioRunner = { readonly kind: "binary"; readonly path: string } | { readonly kind: "docker"; readonly image: string };
@@ -70,7 +70,7 @@ function repositoryDepth(): string {
 }
 
 /** Every executable of this name, on PATH first, then where `go install` puts them. */
-function candidates(name: string): string[] {
+export function candidates(name: string): string[] {
   const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
   return [...new Set([...folders, ...goBinFolders()].map((folder) => join(folder, name)))].filter(isExecutable);
 }
@@ -82,7 +82,7 @@ function goBinFolders(): string[] {
   return [...(bin === "" ? [] : [bin]), ...ofPaths.map((path) => join(path, "bin")), join(homedir(), "go", "bin")];
 }
 
-function isExecutable(path: string): boolean {
+export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     return true;
@@ -100,7 +100,12 @@ function flawOfMinio(path: string): string | undefined {
   return `is of ${released}, whose conditional writes are wrong (RELEASE.${OLDEST_RIGHT_MINIO} or newer is needed)`;
 }
 
-async function buildWithGo(module: string, name: string, duration: string, say: (line: string) => void): Promise<string | undefined> {
+export async function buildWithGo(
+  module: string,
+  name: string,
+  duration: string,
+  say: (line: string) => void,
+): Promise<string | undefined> {
   if (run("go", ["version"]).status !== 0) return undefined;
   if (!(await build({ name, duration, command: ["go", "install", module], say }))) return undefined;
   return goBinFolders()
@@ -126,14 +131,15 @@ async function buildInContainer(module: string, name: string, cache: string, say
   return (await build({ name, duration: "a minute, once", command, say })) && isExecutable(path) ? path : undefined;
 }
 
-interface Build {
+export interface Build {
   readonly name: string;
   readonly duration: string;
   readonly command: readonly string[];
   readonly say: (line: string) => void;
 }
 
-async function build({ name, duration, command: [program = "", ...args], say }: Build): Promise<boolean> {
+/** Runs the command with its output in a log, tells how it goes, and whether it went well. */
+export async function build({ name, duration, command: [program = "", ...args], say }: Build): Promise<boolean> {
   mkdirSync(CACHE, { recursive: true });
   const logPath = join(CACHE, `build-${name}.log`);
   const line = `${program} ${args.join(" ")}`;
@@ -171,6 +177,6 @@ function composeImage(): string {
   return image;
 }
 
-function run(command: string, args: readonly string[]): SpawnSyncReturns<string> {
+export function run(command: string, args: readonly string[]): SpawnSyncReturns<string> {
   return spawnSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], timeout: 20_000 });
 }

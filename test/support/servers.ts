@@ -15,7 +15,7 @@ import { adopt, adoptContainer, removeFolder, temporaryFolder } from "./reaper.t
 
 /** Where a server is, and what it takes to talk to it. */
 export interface S3Server {
-  readonly name: "minio" | "gofakes3";
+  readonly name: string;
   readonly endpoint: string;
   readonly region: string;
   readonly accessKeyId: string;
@@ -58,6 +58,15 @@ export interface MinioOptions {
 const CREDENTIALS = { region: "us-east-1", accessKeyId: "minioadmin", secretAccessKey: "minioadmin" } as const;
 const READY_WITHIN_MS = 60_000;
 
+export const MINIO_ENV: Readonly<Record<string, string>> = {
+  MINIO_ROOT_USER: CREDENTIALS.accessKeyId,
+  MINIO_ROOT_PASSWORD: CREDENTIALS.secretAccessKey,
+  MINIO_BROWSER: "off",
+  MINIO_UPDATE: "off",
+  // Several drives on one disk, next to the operating system: refused without this.
+  MINIO_CI_CD: "1",
+};
+
 /** The MinIO that all tests share: use a bucket of your own (`freshBucket`). */
 export function sharedMinio(): S3Server {
   return inject("minio");
@@ -98,7 +107,8 @@ export async function startGofakes3(options: { readonly port?: number | undefine
   return cleanedUp(await startGofakes3With(path, options.port), true);
 }
 
-function cleanedUp(server: OwnServer, folderIsOurs: boolean): OwnServer {
+/** The server, to be killed when the current test or file has ended. */
+export function cleanedUp(server: OwnServer, folderIsOurs: boolean): OwnServer {
   whenFinished(async () => {
     await server.kill();
     if (folderIsOurs) removeFolder(server.dir);
@@ -118,15 +128,7 @@ export async function startMinioWith(runner: MinioRunner, options: MinioOptions 
   const folders = drives === 1 ? [join(dir, "drive")] : Array.from({ length: drives }, (_, i) => join(dir, `drive${i + 1}`));
   for (const folder of folders) mkdirSync(folder, { recursive: true });
   const port = options.port ?? (await freePort());
-  const env = {
-    MINIO_ROOT_USER: CREDENTIALS.accessKeyId,
-    MINIO_ROOT_PASSWORD: CREDENTIALS.secretAccessKey,
-    MINIO_BROWSER: "off",
-    MINIO_UPDATE: "off",
-    // Several drives on one disk, next to the operating system: refused without this.
-    MINIO_CI_CD: "1",
-    ...options.env,
-  };
+  const env = { ...MINIO_ENV, ...options.env };
   const body: Body =
     runner.kind === "binary"
       ? processBody(runner.path, ["server", "--quiet", "--address", `127.0.0.1:${port}`, ...folders], env)
@@ -160,7 +162,7 @@ export async function startComposedMinio(): Promise<{ readonly server: S3Server;
 }
 
 /** What runs the server: a process of ours, or a container. */
-interface Body {
+export interface Body {
   start(): void;
   readonly pid: number;
   /** Resolves when it is gone. */
@@ -172,7 +174,7 @@ interface Body {
   gone(): string | undefined;
 }
 
-function processBody(command: string, args: readonly string[], env: Readonly<Record<string, string>>): Body {
+export function processBody(command: string, args: readonly string[], env: Readonly<Record<string, string>>): Body {
   let child: ChildProcess | undefined;
   let text = "";
   let ended: Promise<void> = Promise.resolve();
@@ -258,15 +260,16 @@ function containerBody(image: string, folders: readonly string[], port: number, 
   };
 }
 
-interface Plan {
-  readonly name: S3Server["name"];
+export interface Plan {
+  readonly name: string;
   readonly port: number;
   readonly dir: string;
   readonly body: Body;
   readonly readyPath: string;
 }
 
-async function started({ name, port, dir, body, readyPath }: Plan): Promise<OwnServer> {
+/** Starts it and waits until it answers. */
+export async function started({ name, port, dir, body, readyPath }: Plan): Promise<OwnServer> {
   const endpoint = `http://127.0.0.1:${port}`;
   const restart = async (): Promise<void> => {
     body.start();
@@ -317,7 +320,8 @@ async function answersWell(url: string): Promise<boolean> {
   // Not AbortSignal.timeout: its timer doesn't keep a program alive (bench/) that waits for nothing else.
   const timer = setTimeout(() => limit.abort(), 2000);
   try {
-    return (await fetch(url, { signal: limit.signal })).ok;
+    // A server that wants a signature says so by a 403, and is there.
+    return (await fetch(url, { signal: limit.signal })).status < 500;
   } catch {
     return false;
   } finally {

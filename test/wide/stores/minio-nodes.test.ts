@@ -1,0 +1,5 @@
+import { goodStore } from "../good-store.ts";
+import { startMinioNodes } from "../servers/minio-nodes.ts";
+import { minioVersion } from "../servers/find.ts";
+
+goodStore("MinIO, two nodes of two drives", { version: minioVersion, start: startMinioNodes, answers: {}, versioned: true });
