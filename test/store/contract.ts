@@ -17,8 +17,6 @@ export interface ContractOptions {
   readonly missingKey?: readonly (404 | 412)[] | undefined;
   /** How far Date and Last-Modified may lie apart right after a write, in milliseconds. */
   readonly timesWithinMs?: number | undefined;
-  /** How it wants its ETags in `If-Match`. Default: quoted. */
-  readonly quoting?: "quoted" | "unquoted" | undefined;
   /** How the losers of a race may end. Default: refused, all of them. */
   readonly losers?: readonly WriteResult["kind"][] | undefined;
   /** Several clients of one store, or several ways to it: the races run through all of them. Default: `makeStore` alone. */
@@ -46,7 +44,7 @@ export function found(result: ReadResult): Extract<ReadResult, { kind: "found" }
 }
 
 export function storeContract(name: string, makeStore: () => ObjectStore, options: ContractOptions = {}): void {
-  const { missingKey = [404], timesWithinMs = 2_000, quoting = "quoted", losers = ["refused"], behind } = options;
+  const { missingKey = [404], timesWithinMs = 2_000, losers = ["refused"], behind } = options;
   const doors = options.doors ?? ((): readonly ObjectStore[] => [makeStore()]);
 
   describe(`store contract: ${name}`, () => {
@@ -191,7 +189,7 @@ export function storeContract(name: string, makeStore: () => ObjectStore, option
       const verdict = await store.ensureSafe();
       expect(verdict.remarks.filter((r) => r.includes("unsafe"))).toEqual([]);
       const findings = await runProbe(store, { place: { endpoint: "contract", bucket: name, prefix: "" } });
-      expect(findings).toMatchObject({ quoting, storeTime: true });
+      expect(findings).toMatchObject({ storeTime: true });
     });
 
     it("counts its requests", async () => {

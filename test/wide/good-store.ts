@@ -17,6 +17,8 @@ export interface GoodStoreOptions extends Omit<ContractOptions, "doors" | "behin
   readonly version: string | (() => string);
   /** One server for each front door; all lead to the same objects. A single one is given two doors by two proxies. */
   readonly start: () => Promise<readonly S3Server[]>;
+  /** How it wants its ETags in `If-Match`, which the probe has to find out. Default: quoted. */
+  readonly quoting?: "quoted" | "unquoted" | undefined;
   /** What it answers to the requests that stores differ in. */
   readonly answers: Answers | object;
   /** The contract once more, in a bucket that keeps versions. */
@@ -57,7 +59,12 @@ export function goodStore(name: string, options: GoodStoreOptions): void {
   };
   const contract = (title: string, of: ContractOptions & { readonly behind: () => Reachable }): void => {
     let store: ObjectStore | undefined;
-    storeContract(title, () => (store ??= of.behind().open()), of);
+    beforeAll(async () => {
+      store = of.behind().open();
+      // As before every first write: this finds out how the store wants its ETags.
+      await store.ensureSafe();
+    });
+    storeContract(title, () => store ?? of.behind().open(), of);
   };
   contract(
     name,
@@ -95,11 +102,7 @@ export function goodStore(name: string, options: GoodStoreOptions): void {
     });
   });
 
-  mainPath(name, {
-    server,
-    // The tried node comes through the other front door where there is one.
-    tried: () => ({}),
-  });
+  mainPath(name, { server });
 }
 
 function requestsOf(store: ObjectStore): number {

@@ -20,11 +20,15 @@ export async function startMinioNodes(): Promise<[OwnServer, OwnServer]> {
       return `http://127.0.0.1:${port}${folder}`;
     }),
   );
-  const start = (port: number): Promise<OwnServer> => {
-    const body = processBody(runner.path, ["server", "--quiet", "--address", `127.0.0.1:${port}`, ...drives], MINIO_ENV);
-    return started({ name: "minio-nodes", port, dir, body, readyPath: "/minio/health/cluster" });
+  const start = (port: number, node: number): Promise<OwnServer> => {
+    const body = processBody(runner.path, ["server", "--quiet", "--address", `127.0.0.1:${port}`, ...drives], {
+      ...MINIO_ENV,
+      // In a container it takes no address of the loopback for its own unless told so.
+      _MINIO_SERVER_LOCAL: `127.0.0.1:${port}`,
+    });
+    return started({ name: "minio-nodes", port, dir: join(dir, `node${node}`), body, readyPath: "/minio/health/cluster" });
   };
   // Each waits for the other.
-  const [first, second] = await Promise.all([start(ports[0]), start(ports[1])]);
+  const [first, second] = await Promise.all([start(ports[0], 1), start(ports[1], 2)]);
   return [cleanedUp(first, true), cleanedUp(second, true)];
 }

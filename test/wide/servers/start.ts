@@ -18,9 +18,13 @@ interface Launch {
   readonly dir?: string;
 }
 
-async function launch({ name, command, args, env = {}, dir = temporaryFolder(name) }: Launch): Promise<OwnServer> {
+async function launch({ name, command, args, env = {}, dir: given }: Launch): Promise<OwnServer> {
   const port = await freePort();
-  return cleanedUp(await started({ name, port, dir, body: processBody(command, args(port, dir), env), readyPath: "/" }), true);
+  const dir = given ?? temporaryFolder(name);
+  return cleanedUp(
+    await started({ name, port, dir, body: processBody(command, args(port, dir), env), readyPath: "/" }),
+    given === undefined,
+  );
 }
 
 /** Several of them may serve one folder. */

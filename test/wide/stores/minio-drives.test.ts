@@ -5,6 +5,6 @@ import { minioVersion } from "../servers/find.ts";
 goodStore("MinIO, four drives", {
   version: minioVersion,
   start: async () => [await startMinio({ drives: 4 })],
-  answers: {},
+  answers: { replaceMissing: 404, replaceStale: 412, replaceEmpty: 200, notModified: 304, deleteStale: 204 },
   versioned: true,
 });

@@ -2,4 +2,9 @@ import { goodStore } from "../good-store.ts";
 import { startMinioNodes } from "../servers/minio-nodes.ts";
 import { minioVersion } from "../servers/find.ts";
 
-goodStore("MinIO, two nodes of two drives", { version: minioVersion, start: startMinioNodes, answers: {}, versioned: true });
+goodStore("MinIO, two nodes of two drives", {
+  version: minioVersion,
+  start: startMinioNodes,
+  answers: { replaceMissing: 404, replaceStale: 412, replaceEmpty: 200, notModified: 304, deleteStale: 204 },
+  versioned: true,
+});

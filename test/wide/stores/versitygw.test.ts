@@ -9,5 +9,5 @@ goodStore("versitygw", {
     const first = await startVersitygw();
     return [first, await startVersitygw(first.dir)];
   },
-  answers: {},
+  answers: { replaceMissing: 404, replaceStale: 412, replaceEmpty: 200, notModified: 304, deleteStale: 412 },
 });
