@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { freePort } from "../../support/ports.ts";
 import { temporaryFolder } from "../../support/reaper.ts";
-import { cleanedUp, type OwnServer, processBody, started } from "../../support/servers.ts";
+import { cleanedUp, type OwnServer, processBody, type S3Server, started } from "../../support/servers.ts";
 import { runtime, RUNTIMES } from "../runtimes.ts";
 import { findMoto, findNpm, findRclone, findS3mock, findS3sFs, findVersitygw } from "./find.ts";
 
@@ -42,10 +42,10 @@ export async function startMoto(): Promise<OwnServer> {
   return await launch({ name: "moto", command: await findMoto(), args: (port) => ["-H", "127.0.0.1", "-p", `${port}`] });
 }
 
-export async function startRclone(): Promise<OwnServer> {
+export async function startRclone(which: "rclone" | "rclone-old" = "rclone"): Promise<OwnServer> {
   return await launch({
     name: "rclone",
-    command: await findRclone(),
+    command: await findRclone(which),
     args: (port, dir) => [
       "serve",
       "s3",
@@ -81,13 +81,15 @@ export async function startS3mock(): Promise<OwnServer> {
   });
 }
 
-export async function startS3rver(): Promise<OwnServer> {
+/** It knows one key, its own name. */
+export async function startS3rver(): Promise<S3Server> {
   const script = await findNpm("s3rver", "bin/s3rver.js");
-  return await launch({
+  const server = await launch({
     name: "s3rver",
     command: process.execPath,
     args: (port, dir) => [script, "--directory", data(dir), "--address", "127.0.0.1", "--port", `${port}`, "--silent"],
   });
+  return { ...server, accessKeyId: "S3RVER", secretAccessKey: "S3RVER" };
 }
 
 /** It wants a newer Node than the tests run on; its command would listen on every address, so its application is started by hand. */
