@@ -15,6 +15,7 @@ const VERSIONS = {
   moto: "5.2.5",
   s3mock: "5.2.0",
   "s3s-fs": "0.14.1",
+  esbuild: "0.25.12",
   s3rver: "3.7.1",
   fauxqs: "2.4.1",
 };
@@ -79,15 +80,20 @@ export async function findS3sFs(): Promise<string> {
   throw cantBeHad("s3s-fs", "Cargo with Rust 1.92 or newer");
 }
 
-/** A server that is an npm package: the path of the script to run. */
-export async function findNpm(name: "s3rver" | "fauxqs", script: string): Promise<string> {
+/** What bundles a Worker. */
+export async function findEsbuild(): Promise<string> {
+  return await findNpm("esbuild", "bin/esbuild");
+}
+
+/** A server or tool that is an npm package: the path of the script to run. */
+export async function findNpm(name: "s3rver" | "fauxqs" | "esbuild", script: string): Promise<string> {
   const folder = home(name);
   const path = join(folder, "node_modules", name, script);
   if (existsSync(path)) return path;
   const quiet = ["--no-audit", "--no-fund", "--loglevel", "error"];
   const command = ["npm", "install", "--prefix", folder, ...quiet, `${name}@${VERSIONS[name]}`];
   if ((await build({ name, duration: "seconds", command, say })) && existsSync(path)) return path;
-  throw cantBeHad(name, "npm");
+  throw cantBeHad(name === "esbuild" ? "workerd" : name, "npm");
 }
 
 const CEPH_PACKAGES = ["radosgw", "ceph-mon", "ceph-osd", "ceph-common"];
