@@ -32,7 +32,7 @@ export default {
     const store = s3Store({ bucket: env.BUCKET, prefix: "app", client });
     try {
       const path = new URL(request.url).pathname;
-      return Response.json(path === "/answers" ? await answers(store as unknown as Calls) : await lead(store));
+      return Response.json(path === "/answers" ? await answers(store) : await lead(store));
     } catch (error) {
       return Response.json({ error: String(error), code: (error as { code?: string }).code }, { status: 500 });
     }
