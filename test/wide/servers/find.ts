@@ -11,6 +11,7 @@ import { leaveOutVariable, type WideName } from "./left-out.ts";
 const VERSIONS = {
   versitygw: "v1.8.0",
   rclone: "v1.76.0",
+  "rclone-old": "v1.71.2",
   moto: "5.2.5",
   s3mock: "5.2.0",
   "s3s-fs": "0.14.1",
@@ -36,13 +37,13 @@ export async function findVersitygw(): Promise<string> {
   return await fromGo("versitygw", `github.com/versity/versitygw/cmd/versitygw@${VERSIONS.versitygw}`, "half a minute, once");
 }
 
-/** In a folder of its own: another version on PATH may know no conditions, and Debian's has no `serve s3` at all. */
-export async function findRclone(): Promise<string> {
-  const folder = home(`rclone-${versionOf("rclone")}`);
+/** Two of them, each in a folder of its own: conditions came between. Debian's has no `serve s3` at all. */
+export async function findRclone(which: "rclone" | "rclone-old"): Promise<string> {
+  const folder = home(`rclone-${versionOf(which)}`);
   const path = join(folder, "rclone");
   if (isExecutable(path)) return path;
-  const command = ["env", `GOBIN=${folder}`, "go", "install", `github.com/rclone/rclone@${VERSIONS.rclone}`];
-  if ((await build({ name: "rclone", duration: "4 minutes on 2 cores, once", command, say })) && isExecutable(path)) return path;
+  const command = ["env", `GOBIN=${folder}`, "go", "install", `github.com/rclone/rclone@${VERSIONS[which]}`];
+  if ((await build({ name: which, duration: "4 minutes on 2 cores, once", command, say })) && isExecutable(path)) return path;
   throw cantBeHad("rclone", "Go 1.24 or newer");
 }
 

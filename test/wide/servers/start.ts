@@ -42,10 +42,10 @@ export async function startMoto(): Promise<OwnServer> {
   return await launch({ name: "moto", command: await findMoto(), args: (port) => ["-H", "127.0.0.1", "-p", `${port}`] });
 }
 
-export async function startRclone(): Promise<OwnServer> {
+export async function startRclone(which: "rclone" | "rclone-old" = "rclone"): Promise<OwnServer> {
   return await launch({
     name: "rclone",
-    command: await findRclone(),
+    command: await findRclone(which),
     args: (port, dir) => [
       "serve",
       "s3",
