@@ -223,7 +223,7 @@ describe("work under a lock", () => {
     expect(await b.world.until(theirs.release())).toBe("not-mine");
     const third = await held(b.world, b.locks.acquire("other"));
     b.node.faults({ kind: "lose-reply", on: "put", times: Infinity });
-    await b.world.until(Promise.resolve(third[Symbol.asyncDispose]()));
+    await b.world.until((async () => third[Symbol.asyncDispose]())());
     expect(types(b.events).at(-1)).toBe("released unknown");
     for (const { locks } of [b, c]) expect(booksBalance(locks.stats())).toBe(true);
   });
