@@ -80,7 +80,10 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
     signal.throwIfAborted();
     const looking = lease.nowMs() >= nextLookMs;
     if (looking) lookedAtMs = lease.nowMs();
-    const [trouble, safe] = await Promise.all([looking ? look(lease, signal) : undefined, verdict ?? ensureSafe(lease, options)]);
+    const [trouble, safe] = await Promise.all([
+      looking ? look(lease, signal, pollMs / 4) : undefined,
+      verdict ?? ensureSafe(lease, options),
+    ]);
     signal.throwIfAborted();
     if (looking) {
       nextLookMs = lease.nowMs() + intervalMs(lease, looks++);

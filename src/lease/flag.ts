@@ -3,6 +3,7 @@ import { freshId } from "../clock/wait.ts";
 import type { Flag, LeaseRecord } from "../record/record.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { Counters } from "./counters.ts";
+import { fateOf } from "./member.ts";
 import { observationsOf, type Sighting } from "./observations.ts";
 import { carryOut, type WriteEnd } from "./write.ts";
 import { WrittenNonces } from "./written.ts";
@@ -52,8 +53,15 @@ export async function writeFlag(
   requestTimeoutMs: number,
 ): Promise<string | undefined> {
   const { record } = base;
-  // For a lock of a session the flag goes to the member, which is what its holder renews (rule S15).
-  if (record.session !== undefined || record.state !== "held" || record.flag !== undefined) return undefined;
+  if (record.session !== undefined) {
+    // It goes to the member, which is what the holder renews, and names the lock (rule S15). What is known of the member has just been looked at.
+    const ref = record.session;
+    const fate = fateOf(observationsOf(store).view(ref.member), ref, store.clock.monotonicMs(), 0);
+    if (fate.kind !== "alive") return undefined;
+    const lock = { key, fencingToken: record.fencingToken };
+    return await writeFlag(store, ref.member, fate.seen, { ...flag, lock }, requestTimeoutMs);
+  }
+  if (record.state !== "held" || record.flag !== undefined) return undefined;
   const end = await writeOver(store, key, base, { ...record, flag }, requestTimeoutMs);
   return end.kind === "applied" ? end.etag : undefined;
 }

@@ -2,10 +2,14 @@ import { type HolderInfo, RecordError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { holderOf, verdictOn } from "./holder-info.ts";
-import { observationsOf } from "./observations.ts";
+import { isKnown } from "./look.ts";
+import { type KeyView, observationsOf } from "./observations.ts";
+
+/** How long what was seen of a member may stand for a look at it: a listing of a thousand locks of one session reads it once. */
+const MEMBER_FRESH_MS = 1_000;
 
 /**
- * The present holder, by one GET. Never writes, never probes.
+ * The present holder, by one GET; by two where the lock is held through a session. Never writes, never probes.
  * @throws RecordError, StoreUnavailableError, StoreAccessError, StoreUnsafeError; the reason of `signal`.
  */
 export async function inspectHolder(
@@ -14,12 +18,21 @@ export async function inspectHolder(
   signal: AbortSignal | undefined,
 ): Promise<HolderInfo | undefined> {
   signal?.throwIfAborted();
-  const view = observationsOf(store).view(of.key);
-  const read = await store.get(of.key, { ifNoneMatch: view.current?.etag, maxBytes: MAX_RECORD_BYTES, signal });
+  const views = observationsOf(store);
+  const view = views.view(of.key);
+  await readInto(store, view, signal);
+  const ref = view.current?.record.session;
+  const member = ref && views.view(ref.member);
+  if (ref !== undefined && member !== undefined && !isKnown(member, ref, store.clock.monotonicMs(), MEMBER_FRESH_MS))
+    await readInto(store, member, signal);
+  const verdict = await verdictOn(view.current, store, signal);
+  return holderOf(of.name, view.current, store.clock.monotonicMs(), (metadata) => metadata, verdict, member);
+}
+
+async function readInto(store: ObjectStore, view: KeyView, signal: AbortSignal | undefined): Promise<void> {
+  const read = await store.get(view.key, { ifNoneMatch: view.current?.etag, maxBytes: MAX_RECORD_BYTES, signal });
   signal?.throwIfAborted();
   if (read.kind === "denied" || read.kind === "unavailable") throw read.error;
   const noted = view.note(read, store.clock.monotonicMs());
   if (noted instanceof RecordError) throw noted;
-  const verdict = await verdictOn(view.current, store, signal);
-  return holderOf(of.name, view.current, store.clock.monotonicMs(), (metadata) => metadata, verdict);
 }

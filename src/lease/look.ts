@@ -1,5 +1,6 @@
 import { RecordError, type StoreUnavailableError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
+import type { SessionRef } from "../record/record.ts";
 import type { ReadResult } from "../store/object-store.ts";
 import type { LeaseObject } from "./lease-object.ts";
 import { fateOf } from "./member.ts";
@@ -7,10 +8,15 @@ import { type KeyView, observationsOf } from "./observations.ts";
 
 /**
  * One look at a key: its record, and where that names a session, the record of its member too, unless it is known to be ended (rule S8).
+ * @param memberWithinMs how long ago another look at that member may have been that is as good.
  * @returns what hindered it, if something that waiting may mend did.
  * @throws StoreAccessError, StoreUnsafeError, the reason of `signal`.
  */
-export async function look(lease: LeaseObject, signal: AbortSignal | undefined): Promise<StoreUnavailableError | RecordError | undefined> {
+export async function look(
+  lease: LeaseObject,
+  signal: AbortSignal | undefined,
+  memberWithinMs = 0,
+): Promise<StoreUnavailableError | RecordError | undefined> {
   const { view } = lease;
   const trouble = await read(lease, view, signal);
   const { current } = view;
@@ -18,7 +24,17 @@ export async function look(lease: LeaseObject, signal: AbortSignal | undefined):
   if (trouble !== undefined || current === undefined || ref === undefined || lease.judge(undefined).isMyOrphan(current.record))
     return trouble;
   const member = observationsOf(lease.settings.store).view(ref.member);
-  return fateOf(member, ref, lease.nowMs(), lease.settings.pollMs).kind === "ended" ? undefined : await read(lease, member, signal);
+  return isKnown(member, ref, lease.nowMs(), memberWithinMs) ? undefined : await read(lease, member, signal);
+}
+
+/**
+ * Whether a look at a member can be spared: it is ended, which never changes back, or another of this process has seen it alive just now. A thousand
+ * locks of one session are told by one look.
+ */
+export function isKnown(member: KeyView, ref: SessionRef, nowMs: number, withinMs: number): boolean {
+  const fate = fateOf(member, ref, nowMs, 0);
+  if (fate.kind !== "alive") return fate.kind === "ended";
+  return nowMs - member.notedAtMs < withinMs && (member.refused?.atMs ?? -Infinity) < member.notedAtMs;
 }
 
 async function read(

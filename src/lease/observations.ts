@@ -51,6 +51,8 @@ export class KeyView {
   refused: { readonly etag: string | undefined; readonly atMs: number } | undefined;
   contradiction: Contradiction | undefined;
   leftBehind: Identity | undefined;
+  /** When a read last told something, on this process's monotonic clock. */
+  notedAtMs: number = -Infinity;
 
   constructor(key: string) {
     this.key = key;
@@ -58,6 +60,7 @@ export class KeyView {
 
   /** Takes in a read. Everything but `found`, `absent` and `not-modified` says nothing about the record. */
   note(read: Extract<ReadResult, { kind: "found" | "absent" | "not-modified" | "too-large" }>, nowMs: number): Noted {
+    this.notedAtMs = nowMs;
     switch (read.kind) {
       case "not-modified":
         if (this.current !== undefined) this.current = { ...this.current, dateMs: read.dateMs };

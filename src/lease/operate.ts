@@ -5,10 +5,12 @@
 import { sleep } from "../clock/wait.ts";
 import { RecordError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
-import type { Flag, TimedRecord } from "../record/record.ts";
+import type { Flag, LeaseRecord, SessionRecord, TimedRecord } from "../record/record.ts";
 import type { ObjectStore } from "../store/object-store.ts";
+import { endMember } from "./end-member.ts";
 import { writeFlag, writeOver } from "./flag.ts";
 import { judge } from "./judge.ts";
+import { LeaseObject } from "./lease-object.ts";
 import { observationsOf, type Sighting } from "./observations.ts";
 import type { ReleaseOutcome } from "./tenancy.ts";
 
@@ -21,6 +23,7 @@ export interface OperateOptions {
 }
 
 const REQUEST_TIMEOUT_MS = 5_000;
+const POLL_MS = 1_000;
 const CUT_ATTEMPTS = 10;
 
 /**
@@ -51,6 +54,7 @@ export async function flagHolder(
   await store.ensureSafe({ signal: o.signal });
   const seen = await readRecord(store, key, o.signal);
   if (seen?.record.state !== "held" || seen.record.fencingToken !== o.token) return "not-mine";
+  if (seen.record.session !== undefined) await readRecord(store, seen.record.session.member, o.signal);
   return (await writeFlag(store, key, seen, { kind: o.kind, to: o.to, by: o.by }, REQUEST_TIMEOUT_MS)) === undefined ? "busy" : "flagged";
 }
 
@@ -67,17 +71,22 @@ export async function forceRelease(
   o: OperateOptions & { readonly token: number; readonly now?: boolean | undefined },
 ): Promise<ReleaseOutcome> {
   const verdict = await store.ensureSafe({ signal: o.signal });
+  const timing = { ttlMs: 4 * REQUEST_TIMEOUT_MS, marginMs: 0, renewEveryMs: REQUEST_TIMEOUT_MS, requestTimeoutMs: REQUEST_TIMEOUT_MS };
+  const operator = new LeaseObject({ store, key, node: o.by ?? "operator", timing, pollMs: o.pollMs ?? POLL_MS, takeover: "auto" });
   let asked = false;
   for (let cuts = 0; cuts < CUT_ATTEMPTS;) {
     const seen = await readRecord(store, key, o.signal);
     if (seen?.record.fencingToken !== o.token) return "not-mine";
     const { record } = seen;
     if (record.state === "released") return asked || cuts > 0 ? "released" : "already-released";
-    if (record.session !== undefined) return "unknown";
-    const mayFree = o.now === true || isDead({ ...seen, record }, verdict.storeTime ? verdict.skewMs : undefined, store);
+    const skewMs = verdict.storeTime ? verdict.skewMs : undefined;
+    const mayFree =
+      record.session === undefined
+        ? o.now === true || isDead({ ...seen, record }, skewMs, store)
+        : await endSession(operator, { ...seen, record }, skewMs, o);
     if (mayFree) {
       cuts++;
-      const end = await writeOver(store, key, seen, freed(record), REQUEST_TIMEOUT_MS);
+      const end = await writeOver(store, key, seen, freed(operator, record), REQUEST_TIMEOUT_MS);
       if (end.kind === "applied") return "released";
       if (end.kind === "denied") throw end.error;
       continue;
@@ -86,15 +95,39 @@ export async function forceRelease(
       const flag = { kind: "revoke", by: o.by } as const;
       asked = record.flag?.kind === "revoke" || (await writeFlag(store, key, seen, flag, REQUEST_TIMEOUT_MS)) !== undefined;
     }
-    await sleep(store.clock, o.pollMs ?? 1_000, { signal: o.signal, keepAlive: true });
+    await sleep(store.clock, o.pollMs ?? POLL_MS, { signal: o.signal, keepAlive: true });
     o.signal?.throwIfAborted();
   }
   return "unknown";
 }
 
 /** Ended by another, so that a lock delay applies (rules C6, S16). Its token stays (rule R3). */
-function freed(record: TimedRecord): TimedRecord {
-  return { ...record, state: "released", endedBy: "other", flag: undefined };
+function freed(operator: LeaseObject, record: LeaseRecord): TimedRecord {
+  const { holderNonce } = record;
+  return { ...operator.release(record, {}), holderNonce, endedBy: "other", flag: undefined };
+}
+
+/**
+ * A session's lock is not read again by its holder: written "released" alone, two would believe for as long as the session lives (rule S15). So its
+ * member must be over: it is, or it is dead and ended here, or `now` ends it with all that it holds.
+ */
+async function endSession(
+  operator: LeaseObject,
+  seen: Sighting<SessionRecord>,
+  storeSkewMs: number | undefined,
+  o: OperateOptions & { readonly now?: boolean | undefined },
+): Promise<boolean> {
+  const { store } = operator.settings;
+  const ref = seen.record.session;
+  const member = await readRecord(store, ref.member, o.signal);
+  const judged = judge({ ...seen, record: { ...seen.record, lockDelayMs: undefined } }, operator.judge(storeSkewMs), operator.nowMs());
+  if (judged.kind === "untouchable") throw judged.error;
+  if (judged.kind === "free") return true;
+  const cut =
+    o.now === true && member !== undefined && member.record.session === undefined ? { ...member, record: member.record } : undefined;
+  const dead = judged.kind === "end" ? judged : cut && ({ kind: "end", ref, member: cut } as const);
+  if (dead === undefined) return false;
+  return await endMember(operator, dead, { signal: o.signal ?? new AbortController().signal, onTrouble() {} });
 }
 
 /** By the rules of a contender. A lock delay is no part of its time: it begins when the record is freed. */
