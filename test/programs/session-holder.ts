@@ -16,7 +16,7 @@ const held = new Map<string, Awaited<ReturnType<typeof plain.acquire>>>();
 session.signal.addEventListener("abort", () => emit("over", describe(session.signal.reason)), { once: true });
 
 listen(async (command) => {
-  const key = String(command["key"] ?? "");
+  const key = command["key"] as string;
   switch (command["do"]) {
     case "acquire": {
       const lock = await session.locks().acquire(key, { waitMs: Number(command["waitMs"] ?? 30_000) });
