@@ -23,6 +23,8 @@ export class Engine {
   #wake = new AbortController();
   #running = 0;
   readonly #turns = new Set<Promise<void>>();
+  /** One for each turn: hundreds of requests that listen to one signal would look like a leak to Node. */
+  readonly #stops = new Set<AbortController>();
 
   constructor(context: EngineContext) {
     this.#context = context;
@@ -43,7 +45,7 @@ export class Engine {
       for (;;) {
         if (signal.aborted || failed.length > 0) break;
         this.#wake = new AbortController();
-        const pauseMs = this.#startDue(signal, failed);
+        const pauseMs = this.#startDue(failed);
         await sleep(clock, pauseMs, { signal: this.#wake.signal, keepAlive: true });
       }
     } finally {
@@ -54,40 +56,32 @@ export class Engine {
   }
 
   /** Starts the turns that are due; @returns how long nothing else will be. */
-  #startDue(signal: AbortSignal, failed: unknown[]): number {
+  #startDue(failed: unknown[]): number {
     const { config, time, drivers, clock } = this.#context;
-    const nowMs = time.now()?.atLeastMs;
-    let nextMs = Infinity;
+    const known = time.now()?.atLeastMs;
+    const nowMs = known ?? clock.wallMs();
+    // Where the store's time is not known (at the start, or when the clocks have parted) one look tells it; one that has failed waits its time.
+    const teller = known === undefined && !drivers.some((d) => d.busy || d.trouble !== undefined) ? drivers[0] : undefined;
+    let nextMs = MAX_SLEEP_MS;
     for (const driver of drivers) {
       if (driver.busy || driver.nextAtMs === undefined) continue;
-      // Where the store's time is not known (at the start, or when the clocks have parted), one look tells it.
-      const leftMs = nowMs === undefined ? 0 : driver.nextAtMs - nowMs;
-      if (leftMs > 0) {
-        nextMs = Math.min(nextMs, leftMs);
-        continue;
-      }
-      if (config.gate?.isLeader() === false) {
-        nextMs = Math.min(nextMs, GATE_POLL_MS);
-        continue;
-      }
-      if (this.#running >= config.concurrency) return MAX_SLEEP_MS;
-      this.#start(driver, signal, failed);
-      if (nowMs === undefined && time.now() === undefined) break;
+      const leftMs = driver === teller ? 0 : driver.nextAtMs - nowMs;
+      if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
+      else if (config.gate?.isLeader() === false) nextMs = Math.min(nextMs, GATE_POLL_MS);
+      else if (this.#running >= config.concurrency) return MAX_SLEEP_MS;
+      else this.#start(driver, failed);
+      if (driver === teller && driver.busy) break;
     }
-    // A first look that failed is tried again when its driver says so, by the own clock.
-    if (nowMs === undefined && this.#running === 0) return Math.max(1, Math.min(MAX_SLEEP_MS, this.#leastByOwnClock(clock.wallMs())));
-    return Math.max(1, Math.min(MAX_SLEEP_MS, Math.ceil(nextMs)));
+    return Math.max(1, Math.ceil(nextMs));
   }
 
-  #leastByOwnClock(wallMs: number): number {
-    return Math.min(GATE_POLL_MS, ...this.#context.drivers.map((d) => (d.nextAtMs ?? Infinity) - wallMs));
-  }
-
-  #start(driver: TaskDriver, signal: AbortSignal, failed: unknown[]): void {
+  #start(driver: TaskDriver, failed: unknown[]): void {
+    const stop = new AbortController();
+    this.#stops.add(stop);
     driver.busy = true;
     this.#running += 1;
     const turn = driver
-      .turn({ signal })
+      .turn({ signal: stop.signal })
       .then((end) => {
         const { error } = end;
         // Waiting mends neither, and nothing of this process would ever run.
@@ -100,6 +94,7 @@ export class Engine {
         driver.busy = false;
         this.#running -= 1;
         this.#turns.delete(turn);
+        this.#stops.delete(stop);
         this.wake();
       });
     this.#turns.add(turn);
@@ -108,6 +103,7 @@ export class Engine {
   /** Nothing is claimed any more; what runs is told to stop, and keeps its lease until it has. */
   async #drain(): Promise<void> {
     const { config, clock, drivers } = this.#context;
+    for (const stop of this.#stops) stop.abort();
     for (const driver of drivers) driver.performance?.askToStop("stopped");
     const timer = new AbortController();
     const over = sleep(clock, config.drainMs, { signal: timer.signal, keepAlive: true }).then(() => "over" as const);

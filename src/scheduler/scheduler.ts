@@ -142,7 +142,9 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
     const left = endsAtMs === undefined ? undefined : { remainingMs: (): number => endsAtMs - clock.monotonicMs() };
     const stop = new AbortController();
     const unlink = link(options?.signal, stop);
+    const stops: AbortController[] = [];
     const onStop = (): void => {
+      for (const one of stops) one.abort();
       for (const driver of this.#drivers.values()) driver.performance?.askToStop("stopped");
     };
     stop.signal.addEventListener("abort", onStop, { once: true });
@@ -153,7 +155,9 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
         for (let driver = waiting.shift(); driver !== undefined && !stop.signal.aborted; driver = waiting.shift()) {
           driver.busy = true;
           const turned = driver;
-          const end = await turned.turn({ signal: stop.signal, during: left }).finally(() => (turned.busy = false));
+          const one = new AbortController();
+          stops.push(one);
+          const end = await turned.turn({ signal: one.signal, during: left }).finally(() => (turned.busy = false));
           ends.push(end);
         }
       };

@@ -38,7 +38,18 @@ export class StoreTime {
     this.#dateless = dateMs === undefined;
     if (dateMs === undefined) return;
     this.#samples.push({ dateMs, sentAt, at: readClocks(this.#clock) });
-    if (this.#samples.length > MAX_SAMPLES) this.#samples.shift();
+    if (this.#samples.length > MAX_SAMPLES) this.#forgetOne();
+  }
+
+  /** The oldest that is neither the newest nor one of those that bound the time best: an answer from just after a full second is worth keeping. */
+  #forgetOne(): void {
+    const now = readClocks(this.#clock);
+    const all = bounds(this.#samples, now);
+    const useless = this.#samples.findIndex((sample, i) => {
+      const own = bounds([sample], now);
+      return i < this.#samples.length - 1 && own.atLeastMs < all.atLeastMs && own.atMostMs > all.atMostMs;
+    });
+    this.#samples.splice(Math.max(0, useless), 1);
   }
 
   /** `undefined` where no answer tells it: none has come yet, or the clocks have parted since. */

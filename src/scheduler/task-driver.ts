@@ -4,7 +4,7 @@ import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import type { Emitter, Logger } from "../lease/wiring.ts";
 import { sleep } from "../clock/wait.ts";
 import type { RunRecord, TaskEventKind } from "../record/run-record.ts";
-import { type Control, type ControlContext, readControl, type SeenControl } from "./control.ts";
+import { type Control, type ControlContext, NO_CONTROL, readControl, type SeenControl } from "./control.ts";
 import { decide, type Note, type Occurrence, type Plan } from "./decide.ts";
 import { DEFAULT_TIMEOUT_MS, type SchedulerConfig, type TaskConfig } from "./options.ts";
 import type { TimedStore } from "./store-time.ts";
@@ -166,9 +166,9 @@ export class TaskDriver {
     const { task } = this;
     const { state } = this.#record;
     const schedule = await this.schedule;
-    const wish = await this.#wish(state);
-    const nowMs = this.#nowMs();
     const standing = this.#record.standing();
+    const wish = standing === "held" ? NO_CONTROL : await this.#wish(state);
+    const nowMs = this.#nowMs();
     if (this.#record.isUnknown) return { kind: "elsewhere", nextAt: schedule.next(nowMs) };
     const plan = decide({
       state,
@@ -356,7 +356,7 @@ export class TaskDriver {
     const { spreadMs } = this.#context.config;
     const first = this.#record.isOwn;
     const part = this.#context.store.random.unit();
-    return tickMs + spreadMs * (first ? part / 10 : 0.1 + 0.9 * part);
+    return tickMs + spreadMs * (first ? part / 10 : 0.4 + 0.6 * part);
   }
 
   /** Another runs it: whether it still lives is seen after W at the earliest. */
