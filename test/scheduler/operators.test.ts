@@ -53,7 +53,7 @@ describe("what operators want", () => {
   it("cancel reaches the running node within a renewal, and nothing is tried again", async () => {
     const world = testWorld({ seed: 3 });
     const books = ledger();
-    jobOn(world, "a", books, { task: { cron: "0 * * * *", retries: 3 } as never, work: obeys });
+    jobOn(world, "a", books, { task: { cron: "0 * * * *", retries: 3 }, work: obeys });
     const operator = schedulerOn(world, world.node("op"), ledger());
     await world.advance(HOUR + 5_000);
     const before = world.nowMs;
@@ -89,7 +89,7 @@ describe("what operators want", () => {
     const world = testWorld({ seed: 5 });
     const books = ledger();
     const a = jobOn(world, "a", books, {
-      task: { cron: "0 * * * *" } as never,
+      task: { cron: "0 * * * *" },
       work: async (r, node) => {
         r.progress("half way", 0.5);
         await pause(node, 30_000);

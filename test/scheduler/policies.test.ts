@@ -39,7 +39,7 @@ describe("missed ticks", () => {
     const world = testWorld({ seed: 1 });
     await world.advance(10 * HOUR + 30 * MINUTE);
     const books = ledger();
-    jobOn(world, "a", books, { task: { ...hourly, missed: { all: { max: 100, windowMs: 100 * HOUR } } } as never });
+    jobOn(world, "a", books, { task: { ...hourly, missed: { all: { max: 100, windowMs: 100 * HOUR } } } });
     await world.advance(20 * MINUTE);
     expect(books.runs).toEqual([]);
     await world.advance(20 * MINUTE);
@@ -82,7 +82,7 @@ describe("another attempt", () => {
     const world = testWorld({ seed: 5 });
     const books = ledger();
     jobOn(world, "a", books, {
-      task: { cron: "0 * * * *", retries: 2, retryDelayMs: 5_000 } as never,
+      task: { cron: "0 * * * *", retries: 2, retryDelayMs: 5_000 },
       work: () => Promise.reject(new Error("no luck")),
     });
     await world.advance(HOUR + 2 * MINUTE);
@@ -156,7 +156,7 @@ describe("a function that behaves badly", () => {
   ])("%s: the record is right, and the next tick runs", async (_, work, expected) => {
     const world = testWorld({ seed: 8 });
     const books = ledger();
-    const a = jobOn(world, "a", books, { work, task: { cron: "0 * * * *" } as never });
+    const a = jobOn(world, "a", books, { work, task: { cron: "0 * * * *" } });
     await world.advance(HOUR + MINUTE);
     const { run } = stateIn(world);
     expect(run).toMatchObject(expected);
@@ -193,7 +193,7 @@ describe("a function that behaves badly", () => {
     const world = testWorld({ seed: 10 });
     const books = ledger();
     jobOn(world, "a", books, {
-      task: { cron: "0 * * * *", timeoutMs: 5_000, retries: 1 } as never,
+      task: { cron: "0 * * * *", timeoutMs: 5_000, retries: 1 },
       work: (r) => new Promise((_resolve, reject) => r.signal.addEventListener("abort", () => reject(r.signal.reason), { once: true })),
     });
     await world.advance(HOUR + MINUTE);

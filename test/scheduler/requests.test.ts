@@ -67,7 +67,7 @@ describe("requests", () => {
   it("a longer run adds its renewals, and its watchers a look each time it could have died", async () => {
     const world = testWorld({ seed: 4 });
     const books = ledger();
-    const o: JobOptions = { task: { cron: "0 * * * *" } as never, work: (_r, node) => pause(node, 10 * MINUTE) };
+    const o: JobOptions = { task: { cron: "0 * * * *" }, work: (_r, node) => pause(node, 10 * MINUTE) };
     for (const name of ["a", "b"]) jobOn(world, name, books, o);
     await world.advance(HOUR - 10_000);
     const counted = await during(world, ["a", "b"], () => world.advance(15 * MINUTE));

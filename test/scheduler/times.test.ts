@@ -135,7 +135,7 @@ describe("an outage", () => {
     const world = testWorld({ seed: 32 });
     const books = ledger();
     const a = jobOn(world, "a", books, {
-      task: { cron: "0 * * * *", retries: 3 } as never,
+      task: { cron: "0 * * * *", retries: 3 },
       work: (_r, node) => pause(node, 5_000),
     });
     await world.advance(HOUR + 2_000);
@@ -153,11 +153,11 @@ describe("a rolling deploy", () => {
   it("a newer revision with another expression: no tick of the past, and the older nodes stop at once", async () => {
     const world = testWorld({ seed: 41 });
     const [old, young] = [ledger(), ledger()];
-    jobOn(world, "a", old, { task: { cron: "0 * * * *" } as never });
+    jobOn(world, "a", old, { task: { cron: "0 * * * *" } });
     await world.advance(HOUR + 45 * MINUTE);
     expect(old.runs).toHaveLength(1);
     // By the new expression there was a tick at half past.
-    jobOn(world, "b", young, { task: { cron: "30 * * * *", timeZone: "Europe/Berlin", revision: 1 } as never });
+    jobOn(world, "b", young, { task: { cron: "30 * * * *", timeZone: "Europe/Berlin", revision: 1 } });
     await world.advance(5 * MINUTE);
     expect(young.runs).toEqual([]);
     expect(stateIn(world)).toMatchObject({ revision: 1, schedule: "30 * * * * (Europe/Berlin)" });
@@ -169,9 +169,9 @@ describe("a rolling deploy", () => {
   it("without a revision: each node runs the ticks that it knows, none of the past, none twice", async () => {
     const world = testWorld({ seed: 42 });
     const [old, young] = [ledger(), ledger()];
-    const a = jobOn(world, "a", old, { task: { cron: "0 * * * *" } as never });
+    const a = jobOn(world, "a", old, { task: { cron: "0 * * * *" } });
     await world.advance(HOUR + 45 * MINUTE);
-    jobOn(world, "b", young, { task: { cron: "30 * * * *" } as never });
+    jobOn(world, "b", young, { task: { cron: "30 * * * *" } });
     await world.advance(20 * MINUTE);
     expect(ticksOf(old)).toEqual([START + HOUR, START + 2 * HOUR]);
     a.stop.abort();
