@@ -157,7 +157,7 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
           const turned = driver;
           const one = new AbortController();
           stops.push(one);
-          const end = await turned.turn({ signal: one.signal, during: left }).finally(() => (turned.busy = false));
+          const end = await turned.turn({ signal: one.signal, during: left, called: true }).finally(() => (turned.busy = false));
           ends.push(end);
         }
       };

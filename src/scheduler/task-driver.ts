@@ -31,6 +31,8 @@ export interface Turn {
   readonly signal: AbortSignal;
   /** An invocation that ends: claims what can end before, with a lease that covers the rest, and renews nothing. */
   readonly during?: { remainingMs(): number } | undefined;
+  /** Looks come when somebody calls, and not when a tick is due. */
+  readonly called?: boolean | undefined;
 }
 
 export type TurnEnd = {
@@ -131,7 +133,7 @@ export class TaskDriver {
         this.#context.count("looks");
         await this.#record.look(turn.signal);
       }
-      const plan = await this.#plan(asked);
+      const plan = await this.#plan(asked, turn.called === true);
       switch (plan.kind) {
         case "superseded":
           return { elsewhere: false, nextAtMs: this.#superseded() };
@@ -162,7 +164,7 @@ export class TaskDriver {
   }
 
   /** @throws RecordError, and what reading the control object throws. */
-  async #plan(byHand: boolean): Promise<Plan> {
+  async #plan(byHand: boolean, called: boolean): Promise<Plan> {
     const { task } = this;
     const { state } = this.#record;
     const schedule = await this.schedule;
@@ -175,7 +177,7 @@ export class TaskDriver {
       standing,
       definition: { definition: task.times.definition, revision: task.revision, schedule: task.times.text },
       schedule,
-      policy: { ...task.policy, graceOfLooks: !task.graceGiven && this.#record.lease.settings.renews === false },
+      policy: { ...task.policy, graceOfLooks: called && !task.graceGiven },
       nowMs,
       knownSinceMs: this.#lookedAtMs ?? nowMs,
       wish: byHand && state !== undefined ? { ...wish, triggers: Math.max(wish.triggers, state.triggered) + 1 } : wish,

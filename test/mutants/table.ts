@@ -24,6 +24,7 @@ import {
 } from "./files.ts";
 import { FENCING } from "./fencing.ts";
 import { HOLDING } from "./holding.ts";
+import { SCHEDULING } from "./scheduling.ts";
 import { TICKS } from "./ticks.ts";
 import { RECORD_AND_WRITING } from "./writing.ts";
 
@@ -91,6 +92,7 @@ export const TESTED: readonly TestedMutant[] = [
   ...RECORD_AND_WRITING,
   ...HOLDING,
   ...CONTENDING,
+  ...SCHEDULING,
   ...TICKS,
   ...FENCING,
 ];

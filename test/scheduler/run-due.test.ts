@@ -62,6 +62,17 @@ describe("runDue", () => {
     },
   );
 
+  it("a timer each ten minutes and missed: skip: the first tick shows how far apart looks are, and none is lost after it", async () => {
+    const world = testWorld({ seed: 9 });
+    const books = ledger();
+    const o: JobOptions = { task: { cron: "3 * * * *", missed: "skip" } };
+    for (let i = 0; i < 36; i++) {
+      await invoke(world, "f", books, o);
+      await world.advance(10 * MINUTE - (world.nowMs % (10 * MINUTE)));
+    }
+    expect(ticksOf(books).map((t) => (t - START) / HOUR)).toEqual([1, 2, 3, 4, 5].map((h) => h + 3 / 60));
+  });
+
   it("called twice at once: the tick runs once", async () => {
     const world = testWorld({ seed: 2 });
     const books = ledger();

@@ -1,0 +1,230 @@
+/** The rules of the scheduler, broken: what a tick is claimed by, what is due, what the run's lease does, and each policy. */
+import { edit, type TestedMutant } from "./files.ts";
+
+const SCHEDULER = "test/scheduler/scheduler.test.ts";
+const POLICIES = "test/scheduler/policies.test.ts";
+const TIMES = "test/scheduler/times.test.ts";
+const RUN_DUE = "test/scheduler/run-due.test.ts";
+const OPERATORS = "test/scheduler/operators.test.ts";
+const REQUESTS = "test/scheduler/requests.test.ts";
+
+export const SCHEDULING: readonly TestedMutant[] = [
+  {
+    id: "sched-claims-the-name",
+    breaks: "a claim is for the task's name: the tick is not written down",
+    edits: [edit("scheduler/decide.ts", "state: { ...state, lastTick: tick, missedUpTo: 0, ...rest_ },", "state: { ...state, ...rest_ },")],
+    tests: [SCHEDULER],
+  },
+  {
+    id: "sched-due-by-own-clock",
+    breaks: "a tick is due by the node's own clock",
+    edits: [
+      edit("scheduler/task-driver.ts", "return store.time.now()?.atLeastMs ?? store.clock.wallMs();", "return store.clock.wallMs();"),
+      edit("scheduler/engine.ts", "const known = time.now()?.atLeastMs;", "const known: number | undefined = clock.wallMs();"),
+    ],
+    tests: [TIMES],
+  },
+  {
+    id: "sched-clock-without-bound",
+    breaks: "a node whose clock is far off claims",
+    edits: [
+      edit(
+        "scheduler/task-record.ts",
+        "return Math.abs(this.#store.time.aheadMs()) > this.#config.maxClockOffsetMs;",
+        "return Number.isNaN(this.#store.time.aheadMs());",
+      ),
+    ],
+    tests: [TIMES],
+  },
+  {
+    id: "sched-parted-clocks-believed",
+    breaks: "an answer from before a suspend or a step of the clock tells the time",
+    edits: [edit("scheduler/store-time.ts", "<= MAX_GAP_MS);", "<= 1e15);")],
+    tests: [TIMES],
+  },
+  {
+    id: "sched-no-lease-on-the-run",
+    breaks: "a run's lease is not kept while it runs",
+    edits: [
+      edit(
+        "scheduler/task-record.ts",
+        "this.#lease = this.#leaseObject(config.timing, true);",
+        "this.#lease = this.#leaseObject(config.timing, false);",
+      ),
+    ],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-released-under-work",
+    breaks: "the lease is given back at the timeout, under the running function",
+    edits: [edit("scheduler/task-run.ts", 'this.tenancy.askToStop("timed-out");', 'void this.tenancy.release("timed-out");')],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-finish-without-condition",
+    breaks: "a late finish overwrites the record of whoever took the task over",
+    edits: [
+      edit(
+        "scheduler/task-run.ts",
+        'if (!this.tenancy.isHeld()) return { ...entry, state: "abandoned", error: cut(messageOf(this.tenancy.signal.reason)) };',
+        "",
+      ),
+      edit(
+        "scheduler/task-run.ts",
+        'if (outcome === "unknown") return await this.#finishLater(payload);',
+        'const { store, key } = this.#context.lease.settings;\n    const there = await store.get(key);\n    if (outcome !== "released" && there.kind === "found") {\n      const text = JSON.parse(new TextDecoder().decode(there.body)) as object;\n      await store.replace(key, there.etag, new TextEncoder().encode(JSON.stringify({ ...text, payload })));\n      return true;\n    }',
+      ),
+    ],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-past-of-a-new-task",
+    breaks: "a task that was never seen runs for the past",
+    edits: [
+      edit(
+        "scheduler/decide.ts",
+        "const state = { lastTick: s.nowMs, ...s.definition };",
+        "const state = { lastTick: s.nowMs - 86_400_000, ...s.definition };",
+      ),
+    ],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-phantom-tick",
+    breaks: "another definition runs for the past",
+    edits: [edit("scheduler/decide.ts", "lastTick: Math.max(lastTick, s.knownSinceMs), missedUpTo: 0,", "lastTick, missedUpTo: 0,")],
+    tests: [TIMES],
+  },
+  {
+    id: "sched-older-revision-claims",
+    breaks: "a node with an older revision claims",
+    edits: [edit("scheduler/decide.ts", 'if (s.state.revision > s.definition.revision) return { kind: "superseded" };', "")],
+    tests: [TIMES],
+  },
+  {
+    id: "sched-missed-skip-runs",
+    breaks: "missed: skip runs late ticks",
+    edits: [
+      edit(
+        "scheduler/decide.ts",
+        "if (!late) return run(newest, 0, {}, notes);",
+        "if (notes.length >= 0) return run(newest, 0, {}, notes);",
+      ),
+    ],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-missed-once-runs-none",
+    breaks: "missed: once does not say how many it runs for",
+    edits: [
+      edit(
+        "scheduler/decide.ts",
+        'if (policy === "once") return run(newest, missed.length, {}, []);',
+        'if (policy === "once") return run(newest, 0, {}, []);',
+      ),
+    ],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-missed-all-without-max",
+    breaks: "missed: all runs more than max",
+    edits: [edit("scheduler/decide.ts", ".slice(-policy.all.max);", ".slice(-100);")],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-missed-all-without-window",
+    breaks: "missed: all runs what is older than its window",
+    edits: [
+      edit(
+        "scheduler/decide.ts",
+        "missed.filter((tick) => s.nowMs - tick <= policy.all.windowMs)",
+        "missed.filter((tick) => s.nowMs >= tick)",
+      ),
+    ],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-grace-without-looks",
+    breaks: "a timer that comes seldom loses every tick under missed: skip",
+    edits: [
+      edit(
+        "scheduler/decide.ts",
+        "s.policy.graceOfLooks ? Math.max(s.policy.graceMs, ...gaps) : s.policy.graceMs",
+        "gaps.length >= 0 ? s.policy.graceMs : 0",
+      ),
+    ],
+    tests: [RUN_DUE],
+  },
+  {
+    id: "sched-overlap-runs",
+    breaks: "overlap: skip runs what was due during a run",
+    edits: [edit("scheduler/decide.ts", "tick <= (run.end ?? 0);", "tick < 0;")],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-overlap-queue-drops",
+    breaks: "overlap: queue keeps nothing",
+    edits: [edit("scheduler/decide.ts", "? overlapped.slice(-1) : [];", "? overlapped.slice(0, 0) : [];")],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-no-retry-of-the-abandoned",
+    breaks: "retries: what was abandoned is not tried again",
+    edits: [
+      edit(
+        "scheduler/decide.ts",
+        "run.attempt <= s.policy.retries ? again(run.attempt + 1) : undefined;",
+        "s.nowMs < 0 ? again(run.attempt + 1) : undefined;",
+      ),
+    ],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-retries-without-end",
+    breaks: "retries: a failure is tried again for ever",
+    edits: [edit("scheduler/task-driver.ts", "again && entry.attempt <= this.task.policy.retries", "again")],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-one-shot-beyond-its-time",
+    breaks: "runDue claims what can't end in the remaining time",
+    edits: [
+      edit(
+        "scheduler/task-driver.ts",
+        "return leftMs >= Math.max(LEAST_RUN_MS, this.task.timeoutMs ?? 0);",
+        "return leftMs >= LEAST_RUN_MS;",
+      ),
+    ],
+    tests: [RUN_DUE],
+  },
+  {
+    id: "sched-no-knock",
+    breaks: "O1: what operators want is written, and nobody is told",
+    edits: [edit("scheduler/control.ts", "await retried(context, async () => ((await tryKnock(context)) ? true : undefined));", "")],
+    tests: [OPERATORS],
+  },
+  {
+    id: "sched-unpause-runs-the-past",
+    breaks: "unpause runs what was due while it was paused",
+    edits: [edit("scheduler/scheduler.ts", "notBeforeMs: Math.max(now.notBeforeMs, at) }", "notBeforeMs: Math.min(now.notBeforeMs, at) }")],
+    tests: [OPERATORS],
+  },
+  {
+    id: "sched-looks-before-each-claim",
+    breaks: "C5: who had the last tick looks before its claim",
+    edits: [edit("scheduler/task-driver.ts", "let known = this.#record.mayBeWrittenUnseen;", "let known = false;")],
+    tests: [REQUESTS],
+  },
+  {
+    id: "sched-herd",
+    breaks: "C5: all nodes look at the tick itself",
+    edits: [
+      edit(
+        "scheduler/task-driver.ts",
+        "return tickMs + spreadMs * (first ? part / 10 : 0.4 + 0.6 * part);",
+        "return tickMs + spreadMs * (first ? part : 0) * 0;",
+      ),
+    ],
+    tests: [REQUESTS],
+  },
+];
