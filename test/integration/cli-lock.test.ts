@@ -43,6 +43,19 @@ describe("one lock, two shells", () => {
     expect(log.tokens()).toHaveLength(8 * 3);
   });
 
+  it("--permits lets so many in at once, each with a place of its own, and refuses the next", async () => {
+    const words = ["lock", "gpu", "--permits", "2", "--", "sh", "-c", 'echo "got $S3_CONSENSUS_KEY"; read -r line'];
+    const holders = [startCli(words, { env, input: "" }), startCli(words, { env, input: "" })];
+    const places = await Promise.all(holders.map(async (h) => (await h.written(/got (\S+)/))[1]));
+    expect(places.toSorted()).toEqual(["gpu#0", "gpu#1"]);
+    expect((await runCli(["lock", "gpu", "--permits", "2", "--", "true"], { env })).status).toBe(75);
+    holders[0]?.input("\n");
+    expect((await holders[0]?.exit)?.status).toBe(0);
+    expect((await runCli(["lock", "gpu", "--permits", "2", "--", "true"], { env })).status).toBe(0);
+    holders[1]?.input("\n");
+    expect((await holders[1]?.exit)?.status).toBe(0);
+  });
+
   it("the other is told who holds it, since when, how long yet: 75, or what --conflict-exit-code says", async () => {
     const holder = startCli(
       ["lock", "busy", "--node", "the-holder", "--metadata", '{"job":871}', "--", "sh", "-c", "echo working; read -r line"],

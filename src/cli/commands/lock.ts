@@ -2,19 +2,22 @@
 import type { Command } from "commander";
 import { systemClock } from "../../clock/system.ts";
 import { ConfigError, LockHeldError } from "../../errors.ts";
-import type { Lock } from "../../locks/api.ts";
+import type { Held } from "../../lease/held.ts";
+import type { LeaseOptions } from "../../locks/api.ts";
 import { Locks } from "../../locks/locks.ts";
+import { MAX_SLOTS } from "../../locks/slots.ts";
 import type { Json } from "../../record/record.ts";
 import { defaultGraceMs } from "../child/deadline.ts";
 import { addHoldOptions, type HoldFlags, MAX_WAIT_MS } from "../child/hold-options.ts";
 import { concluded, heldText, runErrand } from "../child/outcome.ts";
-import { duration, json, spelled } from "../frame/arguments.ts";
+import { duration, integer, json, spelled } from "../frame/arguments.ts";
 import type { Context, Run } from "../frame/context.ts";
 import { EXIT } from "../frame/exit-codes.ts";
 import { libraryLog } from "../frame/log.ts";
 
 interface Flags extends HoldFlags {
   readonly metadata?: Json | undefined;
+  readonly permits?: number | undefined;
 }
 
 const DEFAULT_TTL_MS = 30_000;
@@ -26,6 +29,7 @@ export function define(command: Command, run: Run): void {
       .argument("<key>", "the lock's name")
       .argument("<command...>", "what to run while it is held")
       .option("--wait <duration>", "wait that long for it (default: one try)", duration(0, MAX_WAIT_MS))
+      .option("--permits <number>", "so many may hold it at once; all who use it must say the same number", integer(1, MAX_SLOTS))
       .option("--metadata <json>", "shown to everybody who is refused", json),
   ).action((key: string, words: string[], flags: Flags) => run((context) => lock(context, key, words, flags)));
 }
@@ -38,21 +42,21 @@ async function lock(context: Context, name: string, words: readonly string[], fl
   const lostExitCode = flags.lostExitCode ?? settings.lostExitCode ?? EXIT.lost;
   const graceMs = flags.grace ?? settings.graceMs ?? defaultGraceMs(ttlMs);
   return await concluded(context, { kind: "lock", name }, flags, async () => {
-    const held = await acquired(context, locks, name, { ttlMs, waitMs: flags.wait ?? settings.waitMs ?? 0, metadata: flags.metadata });
+    const { permits, metadata, wait = settings.waitMs ?? 0 } = flags;
+    const options = { ttlMs, metadata, signal: context.signals.stop };
+    const semaphore = permits === undefined ? undefined : locks.semaphore(name, { permits });
+    const take: Take = (waitMs) => (semaphore ?? { acquire: (o: LeaseOptions) => locks.acquire(name, o) }).acquire({ ...options, waitMs });
+    const held = await acquired(context, take, name, wait);
     return await runErrand(context, held, { kind: "lock", name, words, graceMs, lostExitCode });
   });
 }
 
+type Take = (waitMs: number) => Promise<Held>;
+
 /** Who waits is told for whom: the second call knows what the first has seen, and costs nothing that a longer first one would not. */
-async function acquired(
-  { signals, log }: Context,
-  locks: Locks,
-  name: string,
-  { ttlMs, waitMs, metadata }: { readonly ttlMs: number; readonly waitMs: number; readonly metadata: Json | undefined },
-): Promise<Lock> {
-  const options = { ttlMs, metadata, signal: signals.stop };
+async function acquired({ log }: Context, take: Take, name: string, waitMs: number): Promise<Held> {
   try {
-    return await locks.acquire(name, { ...options, waitMs: 0 });
+    return await take(0);
   } catch (e) {
     if (!(e instanceof LockHeldError) || waitMs === 0) throw e;
     const [holder] = e.holders;
@@ -60,6 +64,6 @@ async function acquired(
       { ...holder, waitMs },
       `${heldText(`lock "${name}"`, holder, systemClock.wallMs())}\nwaiting for it, at most ${spelled(waitMs)}`,
     );
-    return await locks.acquire(name, { ...options, waitMs });
+    return await take(waitMs);
   }
 }
