@@ -78,10 +78,6 @@ const KNOWN = new Set([
 ]);
 for (const name of ["run", "retry", "history"]) KNOWN.add(name);
 
-export function newState(o: Pick<TaskState, "lastTick" | "definition" | "revision" | "schedule">): TaskState {
-  return { ...o, missedUpTo: 0, looks: [], paused: false, unread: false, triggered: 0, history: [], extra: {} };
-}
-
 export function withLook(looks: readonly number[], at: number): readonly number[] {
   return [...looks, at].slice(-MAX_LOOKS);
 }
