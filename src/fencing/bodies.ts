@@ -4,7 +4,7 @@ import { freshId } from "../clock/wait.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { deliver, type DeliveryEnd } from "../lease/deliver.ts";
 import type { ListEntry, ObjectStore, ReadResult } from "../store/object-store.ts";
-import { type Pointer, tokenOfBody } from "./pointer.ts";
+import { namedBodies, type Pointer, tokenOfBody } from "./pointer.ts";
 
 /** Time limit of one request with a large body: the longest that a store takes. */
 export const BODY_REQUEST_MS = 30_000;
@@ -68,7 +68,7 @@ export class Bodies {
    * clock, and a pointer that was read too early only makes it delete less. @returns how many.
    */
   async prune(pointer: Pointer, signal: AbortSignal | undefined): Promise<number> {
-    const named = new Set([pointer.kept, pointer.content.kind === "object" ? pointer.content.name : undefined]);
+    const named = namedBodies(pointer);
     const isGarbage = ({ key }: ListEntry): boolean => {
       const name = key.slice(this.#prefix.length);
       return (tokenOfBody(name) ?? Infinity) < pointer.fencingToken && !named.has(name);

@@ -9,7 +9,7 @@ import { checkBar, type Instead, nextPointer, settlePointer, type Version, versi
 import { Bodies } from "./bodies.ts";
 import { checkedFence, checkedOptions, contentBytes, keysOf } from "./checks.ts";
 import { type KnownPointer, knownPointer } from "./known.ts";
-import { type Content, encodePointer, MAX_INLINE_BYTES, MAX_POINTER_BYTES } from "./pointer.ts";
+import { type Content, encodePointer, MAX_INLINE_BYTES, MAX_POINTER_BYTES, namedBodies } from "./pointer.ts";
 
 export interface FencedOptions {
   /** Ends the call, which rejects with its reason. A write that was under way may be applied all the same. */
@@ -131,8 +131,12 @@ class StoredFencedObject implements FencedObject {
     try {
       await this.#write(call, base, () => content);
     } catch (error) {
-      // Fenced out is for ever: no pointer will name it any more.
-      if (error instanceof FencedOutError) await this.#bodies.discard(sent.name);
+      if (!(error instanceof FencedOutError)) throw error;
+      // Named all the same: a write without a reply was applied, and opened over so often since that its nonce is gone from the pointer.
+      const newest = this.#known.newest;
+      if (newest !== undefined && namedBodies(newest.pointer).has(sent.name)) return;
+      // Fenced out is for ever, so no pointer will name it any more.
+      await this.#bodies.discard(sent.name);
       throw error;
     }
   }

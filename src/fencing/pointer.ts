@@ -115,6 +115,11 @@ function bodyName(o: Fields, name: string): string {
   return value;
 }
 
+/** The large bodies that are not to be deleted while this pointer stands. */
+export function namedBodies({ content, kept }: Pointer): ReadonlySet<string> {
+  return new Set([content.kind === "object" ? content.name : undefined, kept].filter((name) => name !== undefined));
+}
+
 /** The token under which a body was written; `undefined` for a name that no body has. */
 export function tokenOfBody(name: string): number | undefined {
   const [, token] = /^([1-9]\d{0,15})-[0-9a-f]{32}$/.exec(name) ?? [];

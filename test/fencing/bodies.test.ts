@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { FencedOutError, StoreUnavailableError } from "../../src/errors.ts";
 import { fencedObject, type FencedObject } from "../../src/fencing/fenced-object.ts";
-import { MAX_BODY_BYTES } from "../../src/fencing/pointer.ts";
+import { MAX_BEFORE, MAX_BODY_BYTES } from "../../src/fencing/pointer.ts";
 import { memoryStore } from "../../src/store/memory-store.ts";
 import { testWorld, type TestNode, type TestWorld } from "../../src/testing/sim/test-world.ts";
 import { BODIES, by, KEY, large, NAME, overwrite, tap, type TappedStore, unknown } from "./harness.ts";
@@ -114,6 +114,24 @@ describe("large bodies", () => {
     a.store.taps.read = () => Promise.resolve({ kind: "unavailable", error: new StoreUnavailableError("no") });
     await expect(world.until(a.object.put(large(2), by(1), { timeoutMs: 3_000 }))).rejects.toThrow(/not known whether/);
     expect(await firstByte(world, party(world, "b"))).toBe(2);
+  });
+
+  it("a body that was named without a reply, and opened over until its nonce was forgotten, is still the current one", async () => {
+    const world = testWorld();
+    const [old, next] = [party(world, "old"), party(world, "next")];
+    await world.until(old.object.put(large(1), by(1)));
+    old.store.taps.write = async (send, key) => {
+      if (key !== KEY) return send();
+      old.store.taps.write = undefined;
+      await send();
+      // Nobody writes a body; the bar alone goes up, more often than a pointer remembers nonces.
+      for (let token = 2; token <= MAX_BEFORE + 2; token++) await next.object.open(by(token));
+      return unknown;
+    };
+    await world.until(old.object.put(large(2), by(1)));
+    expect(await firstByte(world, next)).toBe(2);
+    expect(bodiesIn(world)).toEqual([1, 2]);
+    await expect(world.until(old.object.put(large(3), by(1)))).rejects.toThrow(FencedOutError);
   });
 
   it("lost replies to the body: sent again under the same name, and a refusal after that is its own", async () => {

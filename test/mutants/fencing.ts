@@ -61,7 +61,20 @@ export const FENCING: readonly TestedMutant[] = [
   {
     id: "F5-taken-back-while-it-may-land",
     breaks: "F5: the body of a write whose fate is not known is deleted",
-    edits: [edit("fencing/fenced-object.ts", "if (error instanceof FencedOutError) await", "if (error instanceof Error) await")],
+    edits: [edit("fencing/fenced-object.ts", "if (!(error instanceof FencedOutError)) throw error;", "")],
+    tests: [BODIES],
+  },
+  {
+    id: "F5-taken-back-though-named",
+    breaks:
+      "F5: a body is deleted that the pointer names, because the write that named it had no reply and its nonce is gone from the pointer",
+    edits: [
+      edit(
+        "fencing/fenced-object.ts",
+        "if (newest !== undefined && namedBodies(newest.pointer).has(sent.name)) return;",
+        'if (newest === undefined && sent.name === "") return;',
+      ),
+    ],
     tests: [BODIES],
   },
   {
