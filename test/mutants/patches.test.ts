@@ -35,7 +35,7 @@ describe("the mutants of the rules", () => {
     expect(new Set(listed.map((l) => l.id))).toEqual(new Set(TESTED.map((m) => m.id)));
     const simulated = [...RULES, ...PROMISES].filter((m) => m.masked === undefined).map((m) => m.id);
     expect(new Set(listed.filter((l) => l.found).map((l) => l.id))).toEqual(new Set(simulated));
-    for (const [, file] of table.matchAll(/`((?:record|lease|election|fencing)\/[\w-]+)`/g))
+    for (const [, file] of table.matchAll(/`((?:record|lease|election|session|fencing)\/[\w-]+)`/g))
       expect(existsSync(join(ROOT, `test/${file}.test.ts`)), file).toBe(true);
   });
 

@@ -47,6 +47,7 @@ class Sandbox {
       "test/lease",
       "test/election",
       "test/fencing",
+      "test/session",
       "test/scheduler",
       "package.json",
       "tsconfig.json",

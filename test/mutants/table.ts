@@ -25,6 +25,7 @@ import {
 import { FENCING } from "./fencing.ts";
 import { HOLDING } from "./holding.ts";
 import { SCHEDULING } from "./scheduling.ts";
+import { SESSIONS } from "./session.ts";
 import { TICKS } from "./ticks.ts";
 import { RECORD_AND_WRITING } from "./writing.ts";
 
@@ -93,6 +94,7 @@ export const TESTED: readonly TestedMutant[] = [
   ...HOLDING,
   ...CONTENDING,
   ...SCHEDULING,
+  ...SESSIONS,
   ...TICKS,
   ...FENCING,
 ];

@@ -80,13 +80,14 @@ describe("a lock that is held through a session", () => {
     const world = testWorld({ seed: 1 });
     const node = world.node("a");
     const m = await member(world, node);
-    node.faults({ kind: "slow-reply", on: "put", ms: 4_000 });
+    node.faults({ kind: "slow-reply", on: "put", ms: 2_000 });
     const attempt = contending(m.store, KEY, m);
     await world.advance(1_000);
     expect(sessionRecordAt(world, KEY).session.token).toBe(1);
     m.membership.endBelief("stopped");
     await expect(world.until(attempt.done)).rejects.toMatchObject({ code: "LEASE_ENDED" });
     expect(m.tie.locks).toEqual([]);
+    expect(attempt.lease.counters.snapshot()).toMatchObject({ acquired: 0, lost: 0 });
   });
 
   it("no lock write is sent, or sent again, once the session is over (S3)", async () => {

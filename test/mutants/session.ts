@@ -1,0 +1,171 @@
+/** The rules of sessions (S), broken one by one. */
+import { edit, type TestedMutant } from "./files.ts";
+
+const RULES = "test/session/rules.test.ts";
+const SESSION = "test/session/session.test.ts";
+const LOCKS = "test/session/locks.test.ts";
+const CLEANER = "test/session/cleaner.test.ts";
+const OPERATORS = "test/session/operators.test.ts";
+
+export const SESSIONS: readonly TestedMutant[] = [
+  {
+    id: "S1-by-id-only",
+    breaks: "S1: a lock that names an old tenancy looks alive as long as the member's next one lives",
+    edits: [
+      edit("lease/member.ts", 'if (record.fencingToken > ref.token) return { kind: "ended", by: "other", seen };', ""),
+      edit("lease/member.ts", "if (record.fencingToken === ref.token) {", "if (record.fencingToken >= ref.token) {"),
+    ],
+    tests: [RULES],
+  },
+  {
+    id: "S2-no-own-deadline",
+    breaks: "S2: a lock is believed in after its session is over",
+    edits: [
+      edit(
+        "lease/session-tenancy.ts",
+        "if (!this.#tie.membership.isHeld()) this.#end(() => this.#belief.end(this.#endOfSession()));\n    else if (this.#leftUntil",
+        "if (this.#leftUntil",
+      ),
+    ],
+    tests: [RULES],
+  },
+  {
+    id: "S2-late-reply",
+    breaks: "S2: an answer that comes after the session's end is adopted",
+    edits: [
+      edit(
+        "lease/contend.ts",
+        "if (session !== undefined) return !session.membership.isHeld();",
+        "if (session !== undefined) return false;",
+      ),
+    ],
+    tests: [RULES],
+  },
+  {
+    id: "S3-sent-when-over",
+    breaks: "S3: a lock write is sent again after its session is over",
+    edits: [
+      edit("lease/contend.ts", "beforeSend: session && (() => session.membership.assertHeld()),", ""),
+      edit("lease/contend.ts", "session.whenOver((reason) => stop.abort(reason))", "() => {}"),
+    ],
+    tests: [RULES],
+  },
+  {
+    id: "S6-end-with-any-version",
+    breaks: "S6: a member is ended without having been watched for W",
+    edits: [
+      edit(
+        "lease/judge.ts",
+        'return member.kind === "free" ? { kind: "end", ref, member: fate.seen } : member;',
+        'return { kind: "end", ref, member: fate.seen };',
+      ),
+    ],
+    tests: [RULES],
+  },
+  {
+    id: "S7-skip-end",
+    breaks: "S7: a lock is taken from a dead member that was not ended in the store",
+    edits: [edit("lease/judge.ts", 'return member.kind === "free" ? { kind: "end", ref, member: fate.seen } : member;', "return member;")],
+    tests: [RULES],
+  },
+  {
+    id: "S9-time-lock",
+    breaks: "S9: a session's lock is judged by its own age",
+    edits: [
+      edit(
+        "lease/judge.ts",
+        "if (record.session !== undefined) return judgeSession(record, by, nowMs);",
+        'if (record.session !== undefined) return nowMs - seen.sinceMs > 16_500 ? { kind: "free", by: "observation" } : judgeSession(record, by, nowMs);',
+      ),
+    ],
+    tests: [RULES],
+  },
+  {
+    id: "S9-format-of-everybody",
+    breaks: "S9, R4: a record that names a session is written in the format that versions without sessions read",
+    edits: [
+      edit("record/codec.ts", "const format = session === undefined ? TIMED_FORMAT : RECORD_FORMAT;", "const format = TIMED_FORMAT;"),
+    ],
+    tests: ["test/record/codec.test.ts"],
+  },
+  {
+    id: "S10-smaller-is-ended",
+    breaks: "S10: a member whose token is smaller than the one named counts as ended",
+    edits: [
+      edit(
+        "lease/member.ts",
+        'if (nowMs - current.sinceMs < pollMs) return { kind: "unknown" };',
+        'if (pollMs > 0) return { kind: "ended", by: "other", seen };',
+      ),
+    ],
+    tests: [RULES],
+  },
+  {
+    id: "S10-absent-read-is-ended",
+    breaks: "S10: a read of nothing is taken for an end, without a create that confirms it",
+    edits: [edit("lease/judge.ts", 'return { kind: "end", ref, member: undefined };', 'return { kind: "free", by: "session" };')],
+    tests: [RULES],
+  },
+  {
+    id: "S11-released-before-the-work",
+    breaks: "S11, H7: close frees everything under running work",
+    edits: [edit("session/session.ts", "Promise.all(locks.map((lock) => lock.idle))", "Promise.resolve()")],
+    tests: [SESSION, LOCKS],
+  },
+  {
+    id: "S14-no-cleanup",
+    breaks: "S14: what was given up on its way is forgotten",
+    edits: [edit("session/holdings.ts", "this.#cleaner.add(left);", "void left;")],
+    tests: [CLEANER],
+  },
+  {
+    id: "S14-no-kill",
+    breaks: "S14: an acquisition that may still land is waited for, and not killed",
+    edits: [
+      edit(
+        "session/cleaning.ts",
+        'if (base?.etag !== seen.etag) return "decided";',
+        'if (base?.etag !== seen.etag) return "decided";\n  if (seen.etag !== "") return "decided";',
+      ),
+    ],
+    tests: [CLEANER],
+  },
+  {
+    id: "S15-lock-alone",
+    breaks: "S15: an operator frees the lock alone, and its holder believes on",
+    edits: [
+      edit("lease/operate.ts", "if (dead === undefined) return false;", "if (dead === undefined || o.now === true) return o.now === true;"),
+    ],
+    tests: [OPERATORS],
+  },
+  {
+    id: "S15-flag-for-all",
+    breaks: "S15: a flag that names one lock is obeyed by all",
+    edits: [
+      edit(
+        "session/holdings.ts",
+        "if (lock.objectKey === meant.key && lock.fencingToken === meant.fencingToken) lock.flagged(word);",
+        "lock.flagged(word);",
+      ),
+    ],
+    tests: [SESSION, OPERATORS],
+  },
+  {
+    id: "S16-end-is-clean",
+    breaks: "S16: an end by another counts as a clean release, and no lock delay applies",
+    edits: [
+      edit(
+        "lease/member.ts",
+        'state: "released", endedBy: "other", flag: undefined, nonce',
+        'state: "released", endedBy: "self", flag: undefined, nonce',
+      ),
+    ],
+    tests: [RULES],
+  },
+  {
+    id: "S16-minimum-hold-forgotten",
+    breaks: "S16: a minimum hold ends with the session",
+    edits: [edit("session/session.ts", "const words = lock.isHeld() ? lock.lastWords?.() : undefined;", "const words = undefined;")],
+    tests: [LOCKS],
+  },
+];
