@@ -53,7 +53,7 @@ export function sessionConfig(given: SessionOptions): SessionConfig {
   return { node, prefix, timing, pollMs: defaultPollMs(ttlMs), drainMs, metadata };
 }
 
-const OF_MANAGER = ["name", "pollMs", "drainMs", "cooldownMs", "metadata", "parseMetadata", "logger", "onEvent"];
+const OF_MANAGER = ["name", "pollMs", "drainMs", "cooldownMs", "metadata", "parseMetadata"];
 
 /** What `session.manager` takes: nothing that belongs to the session's own lease. */
 export function checkSessionManager(given: unknown): void {

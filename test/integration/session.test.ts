@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { type FaultProxy, faultProxy } from "../../src/testing/fault-proxy.ts";
 import { type Contender, contender, pass, TTL_MS } from "../support/contenders.ts";
 import { hostMs } from "../support/host-clock.ts";
 import { freshBucket } from "../support/minio-client.ts";
@@ -93,3 +94,48 @@ describe("sessions on a real MinIO, between processes", () => {
     expect(hostMs() - closedAt).toBeLessThan(TTL_MS);
   });
 });
+
+describe("a session behind a fault proxy", () => {
+  const lockOf = (key: string): { readonly method: "PUT"; readonly key: RegExp } => ({ method: "PUT", key: new RegExp(`/locks/${key}$`) });
+  const member = { method: "PUT", key: /\/members\// } as const;
+
+  it("lost during an acquire whose write lands after all: nothing is believed, and another has the lock with the next token", async () => {
+    const { start, proxy } = await behindProxy();
+    const [a, b] = [await start("a", true), await start("b", false)];
+    // The lock's write reaches the store, its answer never comes; meanwhile the session can't be renewed.
+    proxy.faults.add({ kind: "lose-reply", ...lockOf("a"), times: Infinity });
+    proxy.faults.add({ kind: "lose-request", ...member, times: Infinity });
+    await expect(a.ask("acquire", { key: "a" })).rejects.toMatchObject({ answer: { code: "LEASE_LOST" } });
+    expect(await a.ask("look")).toMatchObject({ over: true, held: [] });
+    expect(await b.ask("acquire", { key: "a" })).toEqual({ token: 2 });
+  });
+
+  it("an acquire that was given up, and had been applied, does not stay closed while its session lives", async () => {
+    const { start, proxy } = await behindProxy();
+    const [a, b] = [await start("a", true), await start("b", false)];
+    const fault = proxy.faults.add({ kind: "lose-reply", ...lockOf("a"), times: Infinity });
+    await expect(a.ask("acquire", { key: "a", waitMs: 0 })).rejects.toThrow();
+    fault.remove();
+    expect(await b.ask("acquire", { key: "a" })).toEqual({ token: 2 });
+    expect(await a.ask("look")).toMatchObject({ over: false, held: [] });
+  });
+});
+
+/** Nodes of which some reach the server through a fault proxy. */
+async function behindProxy(): Promise<{ start(node: string, proxied: boolean): Promise<Contender>; readonly proxy: FaultProxy }> {
+  const server = sharedMinio();
+  const bucket = await freshBucket(server);
+  const proxy = await faultProxy({ target: server.endpoint });
+  onTestFinished(() => proxy.close());
+  const options = { ttlMs: TTL_MS, name: undefined, pollMs: undefined } as object;
+  return {
+    proxy,
+    async start(node, proxied) {
+      const direct = bucket.url("app");
+      const url = proxied ? direct.replace(encodeURIComponent(server.endpoint), encodeURIComponent(proxy.endpoint)) : direct;
+      const made = contender({ node, url, server, options, program: "session-holder" });
+      await made.event("ready");
+      return made;
+    },
+  };
+}
