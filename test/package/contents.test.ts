@@ -39,8 +39,9 @@ describe("the packed package", () => {
   });
 
   it("is small", () => {
-    expect(packed.size).toBeLessThan(250_000);
-    expect(packed.unpackedSize).toBeLessThan(1_000_000);
+    // Election, locks, sessions, fencing, scheduler, command line and the tools for tests: 356 kB and 1.2 MB in November 2026.
+    expect(packed.size).toBeLessThan(450_000);
+    expect(packed.unpackedSize).toBeLessThan(1_500_000);
   });
 
   it("names no path of the machine that it was built on", () => {
