@@ -12,10 +12,11 @@ import { growth } from "./parts/growth.ts";
 import { many } from "./parts/many.ts";
 import { ratio } from "./parts/ratio.ts";
 import { requests } from "./parts/requests.ts";
+import { session } from "./parts/session.ts";
 import { embedded, foreign, minio, type Server } from "./servers.ts";
 import { render, type Table } from "./table.ts";
 
-const PARTS = ["requests", "ratio", "failover", "cold-start", "footprint", "growth", "many"] as const;
+const PARTS = ["requests", "ratio", "failover", "cold-start", "footprint", "growth", "many", "session"] as const;
 
 const HELP = `Usage: npm run bench -- [--only ${PARTS.join(",")}] [--quick] [--json]
 
@@ -58,6 +59,7 @@ const measure: Readonly<Record<(typeof PARTS)[number], () => Promise<Table>>> = 
   footprint: () => footprint(servers, n(120)),
   growth: () => growth(n(100_000)),
   many: () => many(n(1_000)),
+  session: () => session([1, n(100), n(1_000)]),
 };
 
 const machine = `${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}, ${process.platform}`;
