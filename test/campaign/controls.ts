@@ -87,9 +87,9 @@ function patchedHolder(program: string): string {
   cpSync(join(root, "package.json"), join(folder, "package.json"));
   cpSync(program, join(folder, "holder.js"));
   patch(
-    join(folder, "dist/lease/tenancy.js"),
-    "return Math.max(0, remainingMs(this.#deadline,",
-    "return 3_600_000 + Math.max(0, remainingMs(this.#deadline,",
+    join(folder, "dist/lease/timed-tenancy.js"),
+    "return Math.max(0, this.#leftUntil(this.#deadline));",
+    "return 3_600_000 + Math.max(0, this.#leftUntil(this.#deadline));",
   );
   return join(folder, "holder.js");
 }
