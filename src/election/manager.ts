@@ -17,6 +17,7 @@ import { LeaseObject, type ReleaseFields } from "../lease/lease-object.ts";
 import type { KeyView } from "../lease/observations.ts";
 import type { SessionTie } from "../lease/session-tie.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
+import { inBackground, type Running } from "../lease/running.ts";
 import { Emitter, guarded, type Wiring } from "../lease/wiring.ts";
 import type { Flag, Json } from "../record/record.ts";
 import type { ObjectStore, Stats, StoreVerdict } from "../store/object-store.ts";
@@ -27,14 +28,6 @@ import { metadataReader } from "./metadata.ts";
 import { LeaderObserver, ObserverLoop } from "./observer.ts";
 import { checkCampaign, checkRun, checkStepDown, managerConfig, type ManagerConfig, type ManagerOptions } from "./options.ts";
 import { LeaderTerm, type Term } from "./term.ts";
-
-/** A run in the background: `manager.start(handlers)`. */
-export interface Running extends AsyncDisposable {
-  /** Settles as `run` does. */
-  readonly done: Promise<void>;
-  /** Stops the work, waits for it, frees the key. @throws WorkNotStoppedError, or what ended the run before. */
-  stop(): Promise<void>;
-}
 
 /** Green while all is well, and as a follower; red when this node leads but could not renew, or can't take part at all. */
 export type Health =
@@ -131,20 +124,10 @@ export class Manager<M extends Json = Json> {
 
   /** `run` for frameworks: returns at once. Nobody needs to await `done`; an error that ends it is in `health()`, the log, and `stop()`. */
   start(handlers: Handlers<M>, options?: { readonly onDone?: OnDone | undefined }): Running {
-    const controller = new AbortController();
-    const done = this.run(handlers, { ...options, signal: controller.signal });
-    done.catch((e: unknown) => this.#emitter.log("error", { err: e }, "the election's run ended"));
-    const stop = (): Promise<void> => {
-      controller.abort();
-      return done;
-    };
-    return {
-      done,
-      stop,
-      [Symbol.asyncDispose]: async () => {
-        await stop().catch(() => {});
-      },
-    };
+    return inBackground(
+      (signal) => this.run(handlers, { ...options, signal }),
+      (err) => this.#emitter.log("error", { err }, "the election's run ended"),
+    );
   }
 
   /**

@@ -1,7 +1,7 @@
 import { toDate } from "../clock/calendar.ts";
 import { link } from "../clock/wait.ts";
 import { type AnyConsensusError, ConfigError, ConsensusError, NotHeldError, StoreUnavailableError } from "../errors.ts";
-import type { Running } from "../election/manager.ts";
+import { inBackground, type Running } from "../lease/running.ts";
 import { Emitter, type Wiring } from "../lease/wiring.ts";
 import type { Invocation } from "../locks/api.ts";
 import type { RunRecord, TaskEventKind } from "../record/run-record.ts";
@@ -110,20 +110,10 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
 
   /** `run` for frameworks: returns at once. Nobody needs to await `done`; an error that ends it is in `health()`, the log, and `stop()`. */
   start(): Running {
-    const controller = new AbortController();
-    const done = this.run({ signal: controller.signal });
-    done.catch((e: unknown) => this.#emitter.log("error", { err: e }, "the scheduler's run ended"));
-    const stop = (): Promise<void> => {
-      controller.abort();
-      return done;
-    };
-    return {
-      done,
-      stop,
-      [Symbol.asyncDispose]: async () => {
-        await stop().catch(() => {});
-      },
-    };
+    return inBackground(
+      (signal) => this.run({ signal }),
+      (err) => this.#emitter.log("error", { err }, "the scheduler's run ended"),
+    );
   }
 
   /**

@@ -4,7 +4,8 @@
  */
 import { getEventListeners } from "node:events";
 import { sleep } from "../../../src/clock/wait.ts";
-import { Manager, type Running } from "../../../src/election/manager.ts";
+import { Manager } from "../../../src/election/manager.ts";
+import type { Running } from "../../../src/lease/running.ts";
 import type { Term } from "../../../src/election/term.ts";
 import { ConsensusError, LeaseLostError } from "../../../src/errors.ts";
 import type { ConsensusEvent } from "../../../src/lease/wiring.ts";
