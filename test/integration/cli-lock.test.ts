@@ -133,7 +133,7 @@ describe("the command", () => {
     const asks = `stty -echo </dev/tty; printf 'Password: ' >/dev/tty; read -r p </dev/tty; stty echo </dev/tty; trap 'n=$((n+1))' INT; echo "got $p" >/dev/tty; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; done; echo "INT $n times" >/dev/tty; exit 5`;
     const child = spawn(
       "script",
-      ["-qec", `"${process.execPath}" "${CLI}" lock tty -- sh -c '${asks.replaceAll("'", `'"'"'`)}'`, "/dev/null"],
+      ["-qec", `exec "${process.execPath}" "${CLI}" lock tty -- sh -c '${asks.replaceAll("'", `'"'"'`)}'`, "/dev/null"],
       { env, stdio: ["pipe", "pipe", "pipe"] },
     );
     let text = "";
