@@ -316,14 +316,18 @@ export class Manager<M extends Json = Json> {
     const term = this.#term;
     if (flag.kind === "asked" || term?.isHeld() !== true) return;
     const fields = this.#reservation(flag.to);
+    const { cooldownMs } = flag;
     const leading = this.#leading;
-    // Whoever campaigned for a term has its work in its own hands, and gives it back when that has stopped.
-    if (leading?.term !== term) return term.askToRelease("stepped-down", fields);
+    if (leading?.term !== term) {
+      // Whoever campaigned for a term has its work in its own hands, and gives it back when that has stopped. Out of it from then on.
+      void term.tenancy.ended.then(() => this.#coolDown(cooldownMs));
+      return term.askToRelease("stepped-down", fields);
+    }
     const settled = (e?: WorkNotStoppedError): void => {
       if (e !== undefined)
         this.#emitter.log("error", { err: e, flag: flag.kind }, "an operator's request to step down is not carried out yet");
     };
-    leading.ask({ reason: "stepped-down", fields, settled });
+    leading.ask({ reason: "stepped-down", fields, cooldownMs, settled });
   }
 
   #look(view: KeyView, verdict: StoreVerdict | undefined): void {

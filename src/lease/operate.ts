@@ -49,13 +49,14 @@ export async function readRecord(store: ObjectStore, key: string, signal?: Abort
 export async function flagHolder(
   store: ObjectStore,
   key: string,
-  o: OperateOptions & { readonly token: number; readonly kind: Flag["kind"]; readonly to?: string | undefined },
+  o: OperateOptions & { readonly token: number; readonly kind: Flag["kind"] } & Pick<Flag, "to" | "cooldownMs">,
 ): Promise<"flagged" | "not-mine" | "busy"> {
+  const { kind, to, cooldownMs, by } = o;
   await store.ensureSafe({ signal: o.signal });
   const seen = await readRecord(store, key, o.signal);
   if (seen?.record.state !== "held" || seen.record.fencingToken !== o.token) return "not-mine";
   if (seen.record.session !== undefined) await readRecord(store, seen.record.session.member, o.signal);
-  return (await writeFlag(store, key, seen, { kind: o.kind, to: o.to, by: o.by }, REQUEST_TIMEOUT_MS)) === undefined ? "busy" : "flagged";
+  return (await writeFlag(store, key, seen, { kind, to, cooldownMs, by }, REQUEST_TIMEOUT_MS)) === undefined ? "busy" : "flagged";
 }
 
 /**

@@ -149,6 +149,7 @@ function flag(record: Fields): Flag {
   return {
     kind: oneOf(o, "kind", ["asked", "step-down", "revoke"]),
     ...optional(o, "to", () => text(o, "to")),
+    ...optional(o, "cooldownMs", () => duration(o, "cooldownMs", 0)),
     ...optional(o, "by", () => text(o, "by")),
     ...optional(o, "lock", () => {
       const lock = objectOf(o, "lock");

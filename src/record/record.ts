@@ -15,6 +15,8 @@ export interface Flag {
   readonly kind: "asked" | "step-down" | "revoke";
   /** With `step-down`: the node name that is to follow. */
   readonly to?: string | undefined;
+  /** With `step-down`: how long the leader is to stay out afterwards, in milliseconds. Without: as long as it would by itself. */
+  readonly cooldownMs?: number | undefined;
   /** Who wrote it, for people. */
   readonly by?: string | undefined;
   /** On the record of a session's member: which of its locks is meant, by key and fencing token (rule S15). Without: the session itself. */

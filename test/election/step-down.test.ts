@@ -221,6 +221,32 @@ describe("operators' flags (rules O1, H4)", () => {
     },
   );
 
+  it.each([0, 1_000, 40_000])("the leader stays out for the flag's cooldown of %d ms, not for its own", async (cooldownMs) => {
+    const world = testWorld({ seed: 1 });
+    const one = contender(world.node("a"), { options: { cooldownMs: 15_000 } });
+    await world.advance(1_000);
+    await flag(world, { kind: "step-down", cooldownMs });
+    await when(world, () => recordIn(world).state === "released");
+    const at = world.nowMs;
+    const again = await when(world, () => one.manager.isLeader());
+    expect(again - at).toBeGreaterThanOrEqual(cooldownMs - 100);
+    expect(again - at).toBeLessThan(cooldownMs + 200);
+  });
+
+  it("a term that was campaigned for stays out, too, from when its user gave it back", async () => {
+    const world = testWorld({ seed: 1 });
+    const manager = managerOn(world.node("a"));
+    const term = await world.until(manager.campaign());
+    await flag(world, { kind: "step-down", cooldownMs: 8_000 });
+    await world.until(aborted(term.signal));
+    await world.advance(20_000);
+    await world.until(term.release());
+    const at = world.nowMs;
+    await world.until(manager.campaign());
+    expect(world.nowMs - at).toBeGreaterThanOrEqual(8_000);
+    expect(world.nowMs - at).toBeLessThan(8_500);
+  });
+
   it("a flag at any moment around a renewal is obeyed and never a loss", async () => {
     for (let ms = 0; ms <= 60; ms += 3) {
       const world = testWorld({ seed: 2 });

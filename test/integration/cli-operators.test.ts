@@ -1,6 +1,8 @@
 /** What operators do to others' leases, from outside, on a real MinIO. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { cliEnv, runCli, startCli } from "../support/cli.ts";
+import { type CliProcess, cliEnv, runCli, startCli } from "../support/cli.ts";
+import { expectShape } from "../support/cli-schema.ts";
+import { pass } from "../support/contenders.ts";
 import { freeze } from "../support/freeze.ts";
 import { freshBucket } from "../support/minio-client.ts";
 import { sharedMinio } from "../support/servers.ts";
@@ -57,5 +59,35 @@ describe("stepdown", () => {
     expect((await runCli(["stepdown", "chief", "--yes"], { env })).status).toBe(0);
     expect((await leader.exit).status).toBe(76);
     expect((await runCli(["status", "chief"], { env })).status).toBe(1);
+  });
+
+  it("--to: the named one takes it, whoever else waits", async () => {
+    const elect = (node: string): CliProcess => startCli(["elect", "named", "--node", node, "--ttl", "3s", ...WORK], { env });
+    const leader = elect("a");
+    await leader.written(/working/);
+    const others = ["b", "c", "d"].map(elect);
+    // All of them are in the race when they have looked once.
+    await pass(3_000);
+    expect(await runCli(["stepdown", "named", "--to", "c", "--yes"], { env })).toMatchObject({
+      status: 0,
+      err: expect.stringMatching(/led by a \(fencing token 1\).*, to c first/) as string,
+    });
+    expect((await leader.exit).status).toBe(76);
+    await others[1]?.written(/working/);
+    const { out } = await runCli(["status", "named", "--kind", "election", "--json"], { env });
+    expect(JSON.parse(out)).toMatchObject([{ holder: "c", fencingToken: 2 }]);
+  });
+
+  it("--cooldown: the leader stays out that long, and not as long as it would by itself", async () => {
+    const leader = startCli(["elect", "cooled", "--keep", "--ttl", "3s", ...WORK], { env });
+    await leader.written(/working/);
+    const askedAtMs = performance.now();
+    const asked = await runCli(["stepdown", "cooled", "--cooldown", "8s", "--json", "--yes"], { env });
+    expect(asked.err).toMatch(/to stay out for 8s/);
+    expectShape("stepdown", JSON.parse(asked.out));
+    await leader.written(/leadership is over; campaigning again/);
+    await leader.written(/working[^]*working/);
+    // Its own would be over after 2 s.
+    expect(performance.now() - askedAtMs).toBeGreaterThan(8_000);
   });
 });

@@ -158,6 +158,12 @@ export const CONTENDING: readonly TestedMutant[] = [
     tests: [STEP_DOWN],
   },
   {
+    id: "O1-cooldown-forgotten",
+    breaks: "O1: the leader stays out for its own cooldown, not for the operator's",
+    edits: [edit("election/manager.ts", "const { cooldownMs } = flag;", "const cooldownMs = undefined;")],
+    tests: [STEP_DOWN],
+  },
+  {
     id: "O1-asked-is-obeyed",
     breaks: "O1: `asked` makes a leader step down",
     edits: [

@@ -1,7 +1,9 @@
 /** `stepdown`: asks a leader to give leadership back. */
 import type { Command } from "commander";
 import { flagHolder, readRecord } from "../../lease/operate.ts";
+import { MAX_TTL_MS } from "../../lease/timing.ts";
 import { defaultNode } from "../../lease/wiring.ts";
+import { duration, spelled } from "../frame/arguments.ts";
 import { confirmed } from "../frame/confirm.ts";
 import type { Context, Run } from "../frame/context.ts";
 import { EXIT } from "../frame/exit-codes.ts";
@@ -10,6 +12,7 @@ import { keyOf } from "../view/catalogue.ts";
 
 interface Flags {
   readonly to?: string | undefined;
+  readonly cooldown?: number | undefined;
   readonly yes?: boolean | undefined;
 }
 
@@ -17,6 +20,7 @@ export function define(command: Command, run: Run): void {
   command
     .argument("<name>", "the election's name")
     .option("--to <node>", "the node that may take it at once; the others wait a little")
+    .option("--cooldown <duration>", "how long the leader stays out afterwards (default: its own, two polls)", duration(0, MAX_TTL_MS))
     .option("-y, --yes", "do not ask")
     .addHelpText(
       "after",
@@ -25,7 +29,7 @@ export function define(command: Command, run: Run): void {
     .action((name: string, flags: Flags) => run((context) => stepDown(context, name, flags)));
 }
 
-async function stepDown(context: Context, name: string, { to, yes }: Flags): Promise<number> {
+async function stepDown(context: Context, name: string, { to, cooldown: cooldownMs, yes }: Flags): Promise<number> {
   const { out, err, signals, settings } = context;
   const store = await context.store();
   const key = keyOf(settings.prefix, "election", name);
@@ -35,9 +39,18 @@ async function stepDown(context: Context, name: string, { to, yes }: Flags): Pro
     return EXIT.no;
   }
   const { holder, fencingToken: token } = record;
-  const plan = `"${printable(name)}" is led by ${printable(holder)} (fencing token ${token}). It is asked to stop its work and to give leadership back${to === undefined ? "" : `, to ${printable(to)} first`}.`;
+  const toWhom = to === undefined ? "" : `, to ${printable(to)} first`;
+  const staysOut = cooldownMs === undefined ? "" : `, and to stay out for ${spelled(cooldownMs)}`;
+  const plan = `"${printable(name)}" is led by ${printable(holder)} (fencing token ${token}). It is asked to stop its work and to give leadership back${toWhom}${staysOut}.`;
   if (!(await confirmed(context, plan, yes))) return EXIT.no;
-  const outcome = await flagHolder(store, key, { token, kind: "step-down", to, signal: signals.stop, by: settings.node ?? defaultNode() });
+  const outcome = await flagHolder(store, key, {
+    token,
+    kind: "step-down",
+    to,
+    cooldownMs,
+    signal: signals.stop,
+    by: settings.node ?? defaultNode(),
+  });
   if (out.json) out.value({ name, key, fencingToken: token, outcome });
   else
     out.line(
