@@ -16,6 +16,9 @@ export type EndReason = "released" | "stopped" | "stepped-down" | "timed-out" | 
 /** What is the matter with an object that should hold a record. `regressed`: its fencing token is lower than one already seen (rule H10). */
 export type RecordFault = "foreign" | "newer" | "damaged" | "regressed";
 
+/** What may stand in `metadata`. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [k: string]: Json };
+
 /** What fences: the number of one acquisition of one key. Tokens of two keys can't be compared. */
 export interface Fence {
   readonly key: string;
@@ -55,7 +58,7 @@ export class ConfigError extends ConsensusError<"CONFIG"> {
 }
 
 /** Who holds a lease, as its record says. The dates are for people: no decision is made from them. */
-export interface HolderInfo<M = unknown> extends Fence {
+export interface HolderInfo<M = Json> extends Fence {
   /** The holder's node name, for people. */
   readonly holder: string;
   readonly nonce: string;

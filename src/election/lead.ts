@@ -1,12 +1,12 @@
 import type { Clock } from "../clock/clock.ts";
 import { sleep } from "../clock/wait.ts";
-import { type EndReason, type HolderInfo, type LeaseEndedError, type LeaseLostError, WorkNotStoppedError } from "../errors.ts";
+import { type EndReason, type HolderInfo, type Json, type LeaseEndedError, type LeaseLostError, WorkNotStoppedError } from "../errors.ts";
 import type { ReleaseFields } from "../lease/lease-object.ts";
 import type { Emitter } from "../lease/wiring.ts";
 import { Inbox } from "./inbox.ts";
 import type { LeaderTerm, Term } from "./term.ts";
 
-export interface Handlers<M = unknown> {
+export interface Handlers<M = Json> {
   /** Runs while this node leads. Returning keeps leading (see `onDone`); throwing gives leadership back, with a cooldown. */
   onElected(term: Term): Promise<void> | void;
   /** Once for each term, after its signal aborted: when it was lost, or when its work has stopped and before the key is freed. */

@@ -1,9 +1,9 @@
 /**
  * The lease record: one object, changed only by conditional PUT. Times of day in it are for people; no decision is made from them (rule C4).
  */
+import type { Json } from "../errors.ts";
 
-/** What may stand in `metadata`. */
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [k: string]: Json };
+export type { Json } from "../errors.ts";
 
 /** The newest format that this version reads and writes (rule R4). Only a record that names a session needs it. */
 export const RECORD_FORMAT = 2;
