@@ -7,16 +7,35 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { coldStart } from "./parts/cold-start.ts";
 import { failover } from "./parts/failover.ts";
+import { fencing } from "./parts/fencing.ts";
 import { footprint } from "./parts/footprint.ts";
 import { growth } from "./parts/growth.ts";
+import { handOver } from "./parts/hand-over.ts";
+import { known } from "./parts/known.ts";
+import { locks } from "./parts/locks.ts";
 import { many } from "./parts/many.ts";
 import { ratio } from "./parts/ratio.ts";
 import { requests } from "./parts/requests.ts";
 import { session } from "./parts/session.ts";
+import { waiters } from "./parts/waiters.ts";
 import { embedded, foreign, minio, type Server } from "./servers.ts";
 import { render, type Table } from "./table.ts";
 
-const PARTS = ["requests", "ratio", "failover", "cold-start", "footprint", "growth", "many", "session"] as const;
+const PARTS = [
+  "requests",
+  "ratio",
+  "failover",
+  "cold-start",
+  "footprint",
+  "growth",
+  "many",
+  "locks",
+  "session",
+  "hand-over",
+  "waiters",
+  "known",
+  "fencing",
+] as const;
 
 const HELP = `Usage: npm run bench -- [--only ${PARTS.join(",")}] [--quick] [--json]
 
@@ -59,7 +78,12 @@ const measure: Readonly<Record<(typeof PARTS)[number], () => Promise<Table>>> = 
   footprint: () => footprint(servers, n(120)),
   growth: () => growth(n(100_000)),
   many: () => many(n(1_000)),
+  locks: () => locks(servers, n(500)),
   session: () => session([1, n(100), n(1_000)]),
+  "hand-over": () => handOver(n(200)),
+  waiters: () => waiters([1, 10, 50, n(200)]),
+  known: () => known([n(1_000), n(10_000), n(20_000), n(50_000)]),
+  fencing: () => fencing(servers, n(300)),
 };
 
 const machine = `${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}, ${process.platform}`;

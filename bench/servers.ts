@@ -111,3 +111,22 @@ export function foreign(url: string): Server {
     close: () => Promise.resolve(),
   };
 }
+
+/** The rows of each server, first as it is and then through a proxy that adds so much to each request. */
+export async function eachWithDelay<R>(
+  servers: readonly Server[],
+  delayMs: number,
+  rowsOf: (server: Server, isDelayed: boolean) => Promise<readonly R[]>,
+): Promise<R[]> {
+  const rows: R[] = [];
+  for (const server of servers) {
+    rows.push(...(await rowsOf(server, false)));
+    const delayed = await server.delayedBy(delayMs);
+    try {
+      rows.push(...(await rowsOf(delayed, true)));
+    } finally {
+      await delayed.close();
+    }
+  }
+  return rows;
+}

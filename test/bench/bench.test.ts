@@ -7,11 +7,15 @@ import { median, quantile, render, type Table } from "../../bench/table.ts";
 
 const MAIN = join(import.meta.dirname, "../../.cache/build/bench/main.js");
 
+async function measured(only: string): Promise<readonly Table[]> {
+  const args = ["--expose-gc", MAIN, "--quick", "--json", "--only", only];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, NODE_OPTIONS: undefined } });
+  return (JSON.parse(stdout) as { tables: Table[] }).tables;
+}
+
 describe("npm run bench", () => {
   it("--json: requests for each operation", { timeout: 120_000 }, async () => {
-    const args = ["--expose-gc", MAIN, "--quick", "--json", "--only", "requests"];
-    const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, NODE_OPTIONS: undefined } });
-    const { tables } = JSON.parse(stdout) as { tables: Table[] };
+    const tables = await measured("requests");
     expect(tables.map((table) => table.title)).toEqual(["Requests"]);
     const [probe = [], ...rest] = tables[0]?.rows ?? [];
     // The probe's races take as many writes as they need.
@@ -24,6 +28,19 @@ describe("npm run bench", () => {
       ["leader(): who leads?", 1, 0, 1],
       ["a follower's poll, answered 304 without a body", 1, 0, 1],
     ]);
+  });
+
+  it("waiting: each looks once in five seconds, and the callers of one process are one", { timeout: 120_000 }, async () => {
+    const [table] = await measured("waiters");
+    const rows = (table?.rows ?? []).map((row) => row.map(Number));
+    expect(rows.map(([waiters]) => waiters)).toEqual([1, 10, 50, 20, 20]);
+    const one = rows[0];
+    for (const [waiters = 0, , early = 0, then = 0, , , , , each] of rows.slice(0, -1)) {
+      expect(early).toBeLessThanOrEqual(waiters);
+      expect(then).toBeLessThanOrEqual(waiters / 5);
+      expect(each).toBeLessThanOrEqual(20);
+    }
+    expect(table?.rows.at(-1)?.slice(1, 4)).toEqual(["one", ...(one?.slice(2, 4) ?? [])]);
   });
 
   it("an unknown part is named", async () => {
