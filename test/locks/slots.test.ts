@@ -90,7 +90,7 @@ describe("slots", () => {
   });
 
   it("a place with a damaged record is passed over, and never overwritten", async () => {
-    const { world, locks } = bench();
+    const { world, locks, other } = bench();
     const one = await world.until(locks.slot("w", { slots: 1 }));
     await world.until(one.release());
     overwrite(world, "w%230", {});
@@ -98,6 +98,15 @@ describe("slots", () => {
     const two = await world.until(locks.slot("w", { slots: 2 }));
     expect(two.index).toBe(1);
     expect(new TextDecoder().decode(world.peek("locks/locks/w%230"))).toBe("{");
+    expect(await world.until(other("b").locks.semaphore("w", { permits: 2 }).tryAcquire())).toBeUndefined();
+  });
+
+  it("the places of a longer name are none of this one's", async () => {
+    const { world, locks, node } = bench();
+    await world.until(locks.slot("w#0", { slots: 1 }));
+    const before = node.store.stats();
+    expect((await world.until(locks.slot("w", { slots: 1 }))).key).toBe("w#0");
+    expect(delta(node.store.stats(), before)).toEqual({ get: 1, put: 1, list: 1 });
   });
 
   it("is a lock under its own name, too: it can be inspected", async () => {

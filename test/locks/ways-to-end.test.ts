@@ -49,7 +49,8 @@ describe("how a lock passes on", () => {
     b.node.crash();
     await held(b.world, waiting);
     expect(b.world.nowMs).toBeGreaterThan(WATCH - 100);
-    expect(b.world.nowMs).toBeLessThan(WATCH + 6_000);
+    // At the end of the watch, and not at the next poll.
+    expect(b.world.nowMs).toBeLessThan(WATCH + 1_000);
     c.node.crash();
     const crashedMs = b.world.nowMs;
     await b.world.advance(20_000);
@@ -65,7 +66,8 @@ describe("how a lock passes on", () => {
     const c = b.other("b");
     await b.world.until(b.locks.withLock("k", { minHoldMs: 60_000 }, () => pause(b.node, 10_000)));
     expect(b.world.nowMs).toBeLessThan(11_000);
-    expect(recordIn(b.world, "k").holdForMs).toBeGreaterThanOrEqual(54_000);
+    // What was left of it, by the fastest clock.
+    expect(recordIn(b.world, "k").holdForMs).toBeGreaterThanOrEqual(54_900);
     for (const locks of [b.locks, c.locks]) {
       const refusal = await refusalOf(b.world, locks.acquire("k", { waitMs: 0 }));
       expect(refusal.message).toMatch(/was released by a, and stays closed for/);
@@ -117,6 +119,21 @@ describe("how a lock passes on", () => {
     await b.world.advance(100_000);
     expect(asked).toBe(1);
     expect(lock.isHeld()).toBe(true);
+    await b.world.until(lock.release());
+    await held(b.world, waiting);
+  });
+
+  it("onAsked that throws changes nothing for the holder", async () => {
+    const b = bench();
+    const c = b.other("b");
+    const onAsked = (): void => {
+      throw new Error("not now");
+    };
+    const lock = await held(b.world, b.locks.acquire("k", { onAsked }));
+    const waiting = c.locks.acquire("k", { askHolder: true, waitMs: 600_000 });
+    await b.world.advance(100_000);
+    expect(lock.isHeld()).toBe(true);
+    expect(types(b.events)).toContain("callback-failed");
     await b.world.until(lock.release());
     await held(b.world, waiting);
   });

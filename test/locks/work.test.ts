@@ -166,6 +166,19 @@ describe("work under a lock", () => {
     expect(b.world.keys()).not.toContain("locks/locks/z");
   });
 
+  it("a call that nobody awaited queues once its withLock has settled, also while the release is on its way", async () => {
+    const b = bench();
+    let later: Promise<string> | undefined;
+    await b.world.until(
+      b.locks.withLock("k", () => {
+        later = pause(b.node, 200).then(() => b.locks.withLock("k", () => "later"));
+        b.node.faults({ kind: "slow-reply", on: "put", times: 1, ms: 1_000 });
+      }),
+    );
+    expect(b.world.nowMs).toBeGreaterThan(1_000);
+    expect(await b.world.until(later as Promise<string>)).toBe("later");
+  });
+
   it("a lock that the work itself gave back was not taken from it: its value counts, and the key is free meanwhile", async () => {
     const b = bench(1, { drainMs: 1_000 });
     const call = b.locks.withLock("k", async (lock) => {

@@ -47,6 +47,7 @@ class Sandbox {
       "test/lease",
       "test/election",
       "test/fencing",
+      "test/locks",
       "test/session",
       "test/scheduler",
       "package.json",

@@ -24,6 +24,7 @@ import {
 } from "./files.ts";
 import { FENCING } from "./fencing.ts";
 import { HOLDING } from "./holding.ts";
+import { LOCKS } from "./locks.ts";
 import { SCHEDULING } from "./scheduling.ts";
 import { SESSIONS } from "./session.ts";
 import { TICKS } from "./ticks.ts";
@@ -97,4 +98,5 @@ export const TESTED: readonly TestedMutant[] = [
   ...SESSIONS,
   ...TICKS,
   ...FENCING,
+  ...LOCKS,
 ];

@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { RecordError } from "../../src/errors.ts";
-import { decodeRecord, encodeRecord, MAX_LEAN_RECORD_BYTES, MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES } from "../../src/record/codec.ts";
+import {
+  decodeRecord,
+  encodeRecord,
+  MAX_LEAN_RECORD_BYTES,
+  MAX_METADATA_BYTES,
+  MAX_PAYLOAD_BYTES,
+  MAX_RECORD_BYTES,
+} from "../../src/record/codec.ts";
 import { MAX_RECORD_MS } from "../../src/record/fields.ts";
 import { compareRecords, type LeaseRecord, type SessionRecord, type TimedRecord } from "../../src/record/record.ts";
 import { jsonBody, KEY, someBody, someRecord } from "../lease/records.ts";
@@ -21,6 +28,8 @@ const extra = fc.array(fc.tuple(unknownName, json), { maxLength: 4 }).map((entri
 
 const optional = <T>(name: string, value: fc.Arbitrary<T>): fc.Arbitrary<object> =>
   fc.option(value, { nil: undefined }).map((v) => (v === undefined ? {} : { [name]: v }));
+
+const ONE_LOCK = { kind: "revoke", lock: { key: "k", fencingToken: 3 } } as const;
 
 const anyTimed: fc.Arbitrary<TimedRecord> = fc
   .tuple(
@@ -46,7 +55,7 @@ const anyTimed: fc.Arbitrary<TimedRecord> = fc
     optional("holdForMs", durationMs),
     optional("reservedFor", shortText),
     optional("reserveMs", durationMs),
-    optional("flag", fc.constantFrom<object>({ kind: "asked" }, { kind: "step-down", to: "b" }, { kind: "revoke", by: "op" })),
+    optional("flag", fc.constantFrom<object>({ kind: "asked" }, { kind: "step-down", to: "b" }, { kind: "revoke", by: "op" }, ONE_LOCK)),
   )
   .map(([own, ...more]) => Object.assign({}, own, ...more) as TimedRecord)
   .filter((record) => JSON.stringify(record).length < MAX_LEAN_RECORD_BYTES / 4);
@@ -72,6 +81,8 @@ function errorOf(body: Uint8Array): RecordError {
   }
   throw new Error("it was taken for a record");
 }
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const raw = (over: Record<string, unknown> = {}): Uint8Array => {
   const { extra: _, ...own } = someRecord();
@@ -138,9 +149,13 @@ describe("codec", () => {
   it.each([
     ["empty", new Uint8Array(0), "foreign", "is empty"],
     ["not UTF-8", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d), "foreign", "not UTF-8"],
-    ["text", new TextEncoder().encode("hello"), "foreign", "not JSON"],
+    ["text", bytes("hello"), "foreign", "not JSON"],
     ["an array", jsonBody([1]), "foreign", "not an object"],
     ["null", jsonBody(null), "foreign", "not an object"],
+    ["a number", jsonBody(5), "foreign", "not an object"],
+    ["another program's file, cut off", bytes('{"leader":'), "foreign", "not JSON"],
+    ["a text about a format", bytes('see {"format": 1}'), "foreign", "not JSON"],
+    ["cut off, behind a blank", bytes(' \n{"format": 1'), "damaged", "not JSON"],
     ["another program's JSON", jsonBody({ leader: "me" }), "foreign", '"format"'],
     ["format of another program", raw({ format: "v2" }), "foreign", '"v2"'],
     ["format 0", raw({ format: 0 }), "foreign", "format 0"],
@@ -148,7 +163,8 @@ describe("codec", () => {
     ["a later format", raw({ format: 3 }), "newer", "format 3"],
     ["a later format, of which nothing else is known", jsonBody({ format: 99 }), "newer", "Upgrade"],
     ["cut off", someBody().slice(0, 100), "damaged", "not JSON"],
-    ["without a nonce", raw({ nonce: undefined }), "damaged", "nonce"],
+    ["without a nonce", raw({ nonce: undefined }), "damaged", "nonce undefined"],
+    ["a long nonce that is none", raw({ nonce: ["x".repeat(100)] }), "damaged", `nonce ["${"x".repeat(58)} where`],
     ["a nonce that is a number", raw({ nonce: 5 }), "damaged", "nonce 5"],
     ["an unknown state", raw({ state: "locked" }), "damaged", '"locked"'],
     ["token 0", raw({ fencingToken: 0 }), "damaged", "fencingToken 0"],
@@ -162,6 +178,10 @@ describe("codec", () => {
     ["a margin as long as the ttl", raw({ marginMs: 15_000 }), "damaged", "marginMs 15000"],
     ["a date that is none", raw({ renewedAt: "soon" }), "damaged", "renewedAt"],
     ["a flag that is a text", raw({ flag: "revoke" }), "damaged", "flag"],
+    ["a flag that is null", raw({ flag: null }), "damaged", "flag null"],
+    ["a flag for a lock that is a text", raw({ flag: { kind: "revoke", lock: "k" } }), "damaged", 'lock "k"'],
+    ["a flag for a lock without a token", raw({ flag: { kind: "revoke", lock: { key: "k" } } }), "damaged", "fencingToken undefined"],
+    ["a flag for a lock without a key", raw({ flag: { kind: "revoke", lock: { fencingToken: 1 } } }), "damaged", "key undefined"],
     ["an unknown flag", raw({ flag: { kind: "explode" } }), "damaged", '"explode"'],
     ["a reservation for nobody", raw({ reservedFor: 1 }), "damaged", "reservedFor"],
     ["a reservation without end", raw({ reserveMs: 1e15 }), "damaged", "reserveMs"],
@@ -187,7 +207,24 @@ describe("codec", () => {
     const full = encodeRecord(KEY, someRecord({ nonce: "n", extra: { x: "x".repeat(room) } }));
     expect(full.length).toBe(MAX_LEAN_RECORD_BYTES);
     expect(decodeRecord(KEY, full).nonce).toBe("n");
-    expect(() => encodeRecord(KEY, someRecord({ nonce: "n", extra: { x: "x".repeat(room + 1) } }))).toThrow(RecordError);
+    expect(() => encodeRecord(KEY, someRecord({ nonce: "n", extra: { x: "x".repeat(room + 1) } }))).toThrow(/would take.*\(damaged record/);
+  });
+
+  it("takes what is as large as anything may be: a record of its limit beside a payload of its limit", () => {
+    const payload = "x".repeat(MAX_PAYLOAD_BYTES - 2);
+    const room = MAX_RECORD_BYTES - encodeRecord(KEY, someRecord({ nonce: "n", payload, extra: { x: "" } })).length;
+    const full = encodeRecord(KEY, someRecord({ nonce: "n", payload, extra: { x: "x".repeat(room) } }));
+    expect(full.length).toBe(MAX_RECORD_BYTES);
+    expect(decodeRecord(KEY, full).payload).toBe(payload);
+  });
+
+  it("has the limits that its documents name", () => {
+    expect([MAX_RECORD_BYTES, MAX_LEAN_RECORD_BYTES, MAX_PAYLOAD_BYTES, MAX_METADATA_BYTES]).toEqual([65_536, 8_192, 57_344, 2_048]);
+    expect(MAX_RECORD_MS).toBe(604_800_000);
+  });
+
+  it("keeps whom a flag means", () => {
+    expect(decodeRecord(KEY, encodeRecord(KEY, someRecord({ flag: ONE_LOCK }))).flag).toEqual(ONE_LOCK);
   });
 
   it("takes a payload of exactly its limit beside a record of its own", () => {
@@ -262,6 +299,6 @@ describe("records that name a session (rules S9, R4)", () => {
   });
 
   it("a member that has no place beside the lock is never written", () => {
-    expect(() => encodeRecord("elsewhere/locks/x", lock)).toThrow("no place beside it");
+    expect(() => encodeRecord("elsewhere/locks/x", lock)).toThrow(/no place beside it.*\(damaged record/);
   });
 });

@@ -3,5 +3,5 @@ import { common, sources } from "../../../vitest.config.ts";
 
 export default defineConfig({
   resolve: { alias: sources },
-  test: { ...common, name: "stryker", include: ["test/election/{observe,callbacks,stop,step-down}.test.ts"] },
+  test: { ...common, name: "stryker", include: ["test/election/{parts,observe,callbacks,stop,step-down}.test.ts"] },
 });

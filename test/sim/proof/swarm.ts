@@ -241,13 +241,23 @@ function flags({ random, baseTtlMs, safetyMs, keys }: Draft): FaultWindow[] {
   });
 }
 
-/** The store is in doubt about a key: it answers 404 to the right ETag, and would let a create overwrite (rule W6). */
-function doubts({ random, baseTtlMs, safetyMs, keys }: Draft): FaultWindow[] {
-  return Array.from({ length: 1 + random.below(4) }, () => {
+/**
+ * The store is in doubt about a key: it answers 404 to the right ETag, and would let a create overwrite (rule W6). It begins when several want the key
+ * that was just given up, and their writes take so long that those of the slower ones come too late.
+ */
+function doubts({ random, baseTtlMs, safetyMs, keys, nodes }: Draft): FaultWindow[] {
+  return Array.from({ length: 1 + random.below(8) }, () => {
     const from = round(random.between(0, safetyMs * 0.9));
     const to = round(Math.min(safetyMs, from + baseTtlMs * random.magnitude(0.1, 5)));
-    return { kind: "doubt", node: "*", from, to, x: random.below(keys.length) };
-  });
+    const givenUp = Math.max(0, round(from - baseTtlMs * random.between(0, 0.6)));
+    return [
+      { kind: "doubt", node: "*", from, to, x: random.below(keys.length) },
+      ...nodes.flatMap(({ name }): FaultWindow[] => [
+        { kind: "step-down", node: name, from: givenUp, to: givenUp, x: 0 },
+        { kind: "slow-request", node: name, from: givenUp, to, x: round(baseTtlMs * random.magnitude(0.02, 0.4)), on: "put" },
+      ]),
+    ];
+  }).flat();
 }
 
 function tampering({ random, safetyMs, keys }: Draft): FaultWindow[] {
