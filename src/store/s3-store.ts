@@ -35,7 +35,7 @@ import { connect, type Wire } from "./s3-wire.ts";
 import { proveSafe, readVerdict, saveVerdict } from "./safety.ts";
 import { SharedFlight } from "./shared-flight.ts";
 import { DEFAULT_SKEW_MS } from "./store-times.ts";
-import type { Findings, Place } from "./verdict.ts";
+import { failureOfError, type Failure, type Findings, type Place } from "./verdict.ts";
 
 const READ_RETRIES = 2;
 const READ_RETRY_MIN_MS = 50;
@@ -346,15 +346,24 @@ export class S3Store implements ObjectStore {
   }
 
   /**
-   * Runs the whole probe now, whatever the verdict says; the `doctor` command calls it. With `save`, its result becomes the verdict.
+   * Runs the whole probe now, whatever the verdict says; the `doctor` command calls it. With `save`, its result becomes the verdict: good, or that the
+   * store is unsafe, which then holds for whoever comes within 30 days.
    * @throws StoreUnsafeError, StoreAccessError, StoreUnavailableError, or the reason of `signal`.
    */
   async fullProbe(options: FullProbeOptions = {}): Promise<FullProbe> {
     const port = this.#port();
     const place = await this.#place();
-    const findings = await runProbe(port, { place, plan: FULL_PROBE, signal: options.signal, onStep: options.onStep });
-    const saved = options.save === true && (await saveVerdict(port, { place, by: processName(), signal: options.signal }, findings));
-    return { ...findings, saved };
+    const save = async (found: Findings | Failure): Promise<boolean> =>
+      options.save === true && (await saveVerdict(port, { place, by: processName(), signal: options.signal }, found));
+    try {
+      const findings = await runProbe(port, { place, plan: FULL_PROBE, signal: options.signal, onStep: options.onStep });
+      return { ...findings, saved: await save(findings) };
+    } catch (error) {
+      const failure = failureOfError(error);
+      // Kept as well as can be: what was found is the news.
+      if (failure?.code === "STORE_UNSAFE") await save(failure).catch(() => false);
+      throw error;
+    }
   }
 
   async #place(): Promise<Place> {

@@ -19,6 +19,7 @@ import {
   verdictKey,
   viewOf,
   type Body,
+  type Failure,
   type Findings,
   type Known,
   type Place,
@@ -54,12 +55,12 @@ export async function proveSafe(port: ProbePort, options: SafetyOptions): Promis
 }
 
 /**
- * Writes a verdict that was found in another way (the full probe), over whatever stands there. False where another process was faster or the
- * store did not take it.
+ * Writes what the full probe found, good or bad, over whatever stands there. False where another process was faster or the store did not take it.
  */
-export async function saveVerdict(port: ProbePort, options: SafetyOptions, findings: Findings): Promise<boolean> {
+export async function saveVerdict(port: ProbePort, options: SafetyOptions, found: Findings | Failure): Promise<boolean> {
   const view = await readView(port, options);
-  const state = { state: "good", run: freshId(port.random, 8), findings } as const;
+  const run = freshId(port.random, 8);
+  const state: Body = "code" in found ? { state: "failed", run, failure: found, full: true } : { state: "good", run, findings: found };
   return (await save(port, options, state, view.kind === "absent" ? undefined : view.etag)) !== undefined;
 }
 
@@ -108,7 +109,7 @@ async function settle(port: ProbePort, options: SafetyOptions, first: View): Pro
     const nowMs = port.clock.monotonicMs();
     const step = nextStep(view, { watched, oldFailure, ownRuns: options.ownRuns }, nowMs);
     if (step.do === "believe") return step.findings;
-    if (step.do === "fail") throw errorOfFailure(step.failure);
+    if (step.do === "fail") throw errorOfFailure(step);
     if (step.do === "claim") {
       const findings = await claimAndProbe(port, options, step);
       if (findings !== undefined) return findings;

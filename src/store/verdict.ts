@@ -39,7 +39,7 @@ export type View =
   | { readonly kind: "absent" }
   | { readonly kind: "good"; readonly etag: string; readonly findings: Findings }
   | { readonly kind: "probing"; readonly etag: string; readonly run: string }
-  | { readonly kind: "failed"; readonly etag: string; readonly run: string; readonly failure: Failure | undefined }
+  | { readonly kind: "failed"; readonly etag: string; readonly run: string; readonly failure: Failure | undefined; readonly lasts: boolean }
   /** Damaged, foreign, too old, of another version, or the body of a path proof: as good as absent, but replaced only by its ETag. */
   | { readonly kind: "useless"; readonly etag: string };
 
@@ -62,7 +62,7 @@ export type Body =
   | { readonly state: "probing"; readonly run: string }
   | { readonly state: "good"; readonly run: string; readonly findings: Findings }
   /** Without a failure: the prober gave up of its own accord, and the next may begin. */
-  | { readonly state: "failed"; readonly run: string; readonly failure: Failure | undefined };
+  | { readonly state: "failed"; readonly run: string; readonly failure: Failure | undefined; readonly full?: true | undefined };
 
 export function encodeVerdict(head: Head, body: Body): Uint8Array {
   const { place, by, at, packageVersion } = head;
@@ -95,10 +95,19 @@ export function viewOf(read: Extract<ReadResult, { kind: "found" | "absent" | "t
   const run = record["run"];
   if (typeof run !== "string" || !/^[0-9a-f]{8,64}$/.test(run)) return { kind: "useless", etag };
   if (record["state"] === "probing") return { kind: "probing", etag, run };
-  if (record["state"] === "failed") return { kind: "failed", etag, run, failure: failureIn(record["failure"]) };
+  const ageMs = read.dateMs === undefined || read.lastModifiedMs === undefined ? 0 : read.dateMs - read.lastModifiedMs;
+  if (record["state"] === "failed") {
+    const failure = failureIn(record["failure"]);
+    return {
+      kind: "failed",
+      etag,
+      run,
+      failure,
+      lasts: record["full"] === true && failure?.code === "STORE_UNSAFE" && ageMs <= MAX_AGE_MS,
+    };
+  }
   const findings = record["state"] === "good" ? findingsIn(record["findings"]) : undefined;
   if (findings === undefined) return { kind: "useless", etag };
-  const ageMs = read.dateMs === undefined || read.lastModifiedMs === undefined ? 0 : read.dateMs - read.lastModifiedMs;
   return ageMs > MAX_AGE_MS ? { kind: "useless", etag } : { kind: "good", etag, findings };
 }
 
@@ -117,7 +126,7 @@ export type Step =
   /** `deadRun`: the probe that is taken over; its objects may still lie about. */
   | { readonly do: "claim"; readonly etag: string | undefined; readonly deadRun?: string | undefined }
   | { readonly do: "wait" }
-  | { readonly do: "fail"; readonly failure: Failure };
+  | { readonly do: "fail"; readonly failure: Failure; readonly lasts: boolean };
 
 /** @param nowMs on the same clock as `sinceMs`. */
 export function nextStep(view: View, known: Known, nowMs: number): Step {
@@ -135,7 +144,9 @@ export function nextStep(view: View, known: Known, nowMs: number): Step {
     }
     case "failed":
       // A probe that failed while I waited speaks for me too, so that a hundred processes probe a bad store once; whoever comes later tries again.
-      if (view.failure !== undefined && view.run !== known.oldFailure) return { do: "fail", failure: view.failure };
+      // What a full probe has seen lasts: a store that only races show would pass the quick one half of the time.
+      if (view.failure !== undefined && (view.lasts || view.run !== known.oldFailure))
+        return { do: "fail", failure: view.failure, lasts: view.lasts };
       return { do: "claim", etag: view.etag };
   }
 }
@@ -155,8 +166,14 @@ export function failureOfError(error: unknown): Failure | undefined {
   }
 }
 
-export function errorOfFailure(failure: Failure): StoreUnsafeError | StoreAccessError | StoreUnavailableError {
-  const message = `${failure.message} (found by another process that probed the store at the same time)`;
+export function errorOfFailure({
+  failure,
+  lasts,
+}: Extract<Step, { do: "fail" }>): StoreUnsafeError | StoreAccessError | StoreUnavailableError {
+  const by = lasts
+    ? "a full probe, and kept in the bucket for 30 days, or until one passes: s3-consensus doctor --save"
+    : "another process that probed the store at the same time";
+  const message = `${failure.message} (found by ${by})`;
   switch (failure.code) {
     case "STORE_UNSAFE":
       return new StoreUnsafeError(message, { step: failure.step ?? "probe" });

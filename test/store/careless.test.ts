@@ -1,5 +1,6 @@
 /** The embedded server in each of its careless and quirky ways, and the fault proxy before a real server: believed, or refused at a named step. */
 import { describe, expect, it } from "vitest";
+import { fullProbe } from "../../src/store/full-probe.ts";
 import { s3Store } from "../../src/store/s3.ts";
 import { fakeS3, faultProxy, type CarelessMode, type FakeS3 } from "../../src/testing/index.ts";
 import { whenFinished } from "../support/finish.ts";
@@ -37,6 +38,24 @@ describe("refused", () => {
     const left = s3.bucket().keys();
     expect(left.filter((key) => !key.includes("/verdict-"))).toEqual([]);
     for (const key of left) expect(s3.bucket().peek(key)?.text).not.toContain('"state":"good"');
+  });
+
+  it("for as long as a full probe does not pass, once one that was to be kept has found it unsafe", async () => {
+    const s3 = await server();
+    s3.faults.add({ kind: "check-then-write" });
+    const open = (): ReturnType<typeof s3Store> => s3Store(s3.url("test", "p"));
+    await expect(fullProbe(open(), { save: true })).rejects.toMatchObject(unsafe("create-race|replace-race"));
+    s3.faults.clear();
+    // The quick probe would pass by now, and is not run.
+    const next = open();
+    const { get = 0, put = 0 } = next.stats();
+    await expect(next.ensureSafe()).rejects.toMatchObject({
+      ...unsafe("create-race|replace-race"),
+      message: expect.stringContaining("found by a full probe") as string,
+    });
+    expect(next.stats()).toMatchObject({ get: get + 1, put: put + 1 });
+    expect(await fullProbe(open(), { save: true })).toMatchObject({ saved: true });
+    expect(await open().ensureSafe()).toMatchObject({ storeTime: true });
   });
 
   it("in-doubt, for ever and for every key: creates overwrite", async () => {

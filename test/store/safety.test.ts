@@ -269,10 +269,11 @@ describe("nextStep", () => {
     ["probing, watched long enough", probing("e"), { watched: { etag: "e", sinceMs: 0 } }, DEAD_PROBER_MS, "claim"],
     ["probing, but changed since", probing("f"), { watched: { etag: "e", sinceMs: 0 } }, DEAD_PROBER_MS, "wait"],
     ["probing, a run of my own that has ended", probing("e"), { ownRuns: new Set([run]) }, 0, "claim"],
-    ["failed while I waited", { kind: "failed", etag: "f", run, failure }, {}, 1, "fail"],
-    ["failed before I came", { kind: "failed", etag: "f", run, failure }, { oldFailure: run }, 1, "claim"],
-    ["another failed while I waited", { kind: "failed", etag: "f", run, failure }, { oldFailure: "44556677" }, 1, "fail"],
-    ["given up while I waited", { kind: "failed", etag: "f", run, failure: undefined }, {}, 1, "claim"],
+    ["failed while I waited", { kind: "failed", etag: "f", run, failure, lasts: false }, {}, 1, "fail"],
+    ["failed before I came", { kind: "failed", etag: "f", run, failure, lasts: false }, { oldFailure: run }, 1, "claim"],
+    ["failed in a full probe before I came", { kind: "failed", etag: "f", run, failure, lasts: true }, { oldFailure: run }, 1, "fail"],
+    ["another failed while I waited", { kind: "failed", etag: "f", run, failure, lasts: false }, { oldFailure: "44556677" }, 1, "fail"],
+    ["given up while I waited", { kind: "failed", etag: "f", run, failure: undefined, lasts: false }, {}, 1, "claim"],
   ])("%s", (_, view, known, nowMs, expected) => {
     expect(nextStep(view, known, nowMs).do).toBe(expected);
   });
@@ -284,11 +285,12 @@ it("the codec keeps every state", () => {
     { state: "good", run, findings: { ...GOOD, storeTime: false, quoting: "unquoted", remarks: ["x"] } },
     { state: "failed", run, failure: { code: "STORE_ACCESS", message: "m", hint: "h", step: undefined } },
     { state: "failed", run, failure: undefined },
+    { state: "failed", run, failure: { code: "STORE_UNSAFE", message: "m", hint: undefined, step: "s" }, full: true },
   ];
   for (const body of states) {
     const view = viewOf({ kind: "found", etag: "e", body: encodeVerdict(head, body), dateMs: 0, lastModifiedMs: 0 }, place);
     const { state: kind, ...rest } = body;
     expect(view).toMatchObject({ kind, etag: "e", ...("findings" in rest ? { findings: rest.findings } : { run }) });
-    if ("failure" in rest) expect(view).toMatchObject({ failure: rest.failure });
+    if ("failure" in rest) expect(view).toMatchObject({ failure: rest.failure, lasts: rest.full === true });
   }
 });

@@ -14,7 +14,7 @@ export interface RefusedStoreOptions {
   readonly start: () => Promise<S3Server>;
   /** The steps that may show it. */
   readonly step: RegExp;
-  /** Only a race shows it: the quick probe, at the start of a process, may miss it; its rate is measured and noted. Default: false. */
+  /** Only a race shows it: the quick probe, at the start of a process, may miss it at times; its rate is measured and noted. Default: false. */
   readonly onlyRaces?: boolean | undefined;
   readonly versioned?: boolean | undefined;
 }
@@ -72,21 +72,20 @@ export function refusedStore(name: string, { version, start, step, onlyRaces = f
         verdict: "refused",
         showed: `full probe ${caughtByFull} of ${FULL_RUNS}; quick probe ${caught} of ${RUNS} (${byStep.join(", ")})`,
       });
-      if (!onlyRaces) expect(caught).toBe(RUNS);
+      // Of ten that find it with a chance of a half, none is one run in a thousand.
+      if (onlyRaces) expect(caught).toBeGreaterThan(0);
+      else expect(caught).toBe(RUNS);
     });
 
     it("leads nobody once a full probe has seen it", async () => {
       const made = await bucket();
       const open = (): ReturnType<ReturnType<typeof reach>["open"]> => reach(server, made, "led").open();
       await expect(fullProbe(open(), { save: true })).rejects.toMatchObject({ code: "STORE_UNSAFE" });
-      const term = new Manager({ store: open(), name: "nobody" }).campaign({ waitMs: 0 });
-      // Where only races show it, a later quick probe may be content: what was seen is not kept in a verdict (docs/stores.md says so).
-      if (!onlyRaces) await expect(term).rejects.toMatchObject({ code: "STORE_UNSAFE" });
-      else
-        await term.then(
-          (won) => won.release(),
-          (error: unknown) => expect(error).toMatchObject({ code: "STORE_UNSAFE" }),
-        );
+      // Also where only races show it: what a full probe has seen is kept.
+      for (let i = 0; i < RUNS; i++) {
+        const term = new Manager({ store: open(), name: "nobody" }).campaign({ waitMs: 0 });
+        await expect(term).rejects.toMatchObject({ code: "STORE_UNSAFE" });
+      }
     });
   });
 }
