@@ -5,7 +5,9 @@
 import { cpus, totalmem } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { anchors } from "./parts/anchors.ts";
 import { coldStart } from "./parts/cold-start.ts";
+import { delays } from "./parts/delays.ts";
 import { failover } from "./parts/failover.ts";
 import { fencing } from "./parts/fencing.ts";
 import { footprint } from "./parts/footprint.ts";
@@ -17,6 +19,7 @@ import { many } from "./parts/many.ts";
 import { ratio } from "./parts/ratio.ts";
 import { requests } from "./parts/requests.ts";
 import { session } from "./parts/session.ts";
+import { tasks } from "./parts/tasks.ts";
 import { waiters } from "./parts/waiters.ts";
 import { embedded, foreign, minio, type Server } from "./servers.ts";
 import { render, type Table } from "./table.ts";
@@ -35,6 +38,9 @@ const PARTS = [
   "waiters",
   "known",
   "fencing",
+  "tasks",
+  "delays",
+  "anchors",
 ] as const;
 
 const HELP = `Usage: npm run bench -- [--only ${PARTS.join(",")}] [--quick] [--json]
@@ -84,6 +90,9 @@ const measure: Readonly<Record<(typeof PARTS)[number], () => Promise<Table>>> = 
   waiters: () => waiters([1, 10, 50, n(200)]),
   known: () => known([n(1_000), n(10_000), n(20_000), n(50_000)]),
   fencing: () => fencing(servers, n(300)),
+  tasks: () => tasks(n(1_000)),
+  delays: () => delays(servers, n(30)),
+  anchors: () => anchors(servers, n(500)),
 };
 
 const machine = `${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}, ${process.platform}`;
