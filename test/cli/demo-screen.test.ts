@@ -7,7 +7,7 @@ function output(more: Partial<Output> = {}): Output & { text: string } {
   return out;
 }
 
-const status = { kind: "status", requests: { get: 2, put: 1 } } as const;
+const status = { kind: "status", atNs: 0n, requests: { get: 2, put: 1 } } as const;
 const actors: Actor[] = [
   { node: "A", pid: 11, exit: undefined, status: { ...status, leads: { token: 7, remainingMs: 3000 }, sees: "A" } },
   { node: "B", pid: 12, exit: undefined, status: { ...status, leads: undefined, sees: "A" } },

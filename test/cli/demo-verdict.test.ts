@@ -4,7 +4,7 @@ import { demoOptions, boundsOf } from "../../src/cli/demo/options.ts";
 import { type Belief, type History, overlapNs, verdict } from "../../src/cli/demo/verdict.ts";
 import { ConfigError } from "../../src/errors.ts";
 
-const bounds = boundsOf({ ttlMs: 6000, pollMs: 2000, store: undefined });
+const bounds = boundsOf({ ttlMs: 6000, pollMs: 2000 });
 const ns = (ms: number): bigint => BigInt(Math.round(ms * 1e6));
 
 function belief(node: string, token: number, fromMs: number, untilMs: number | undefined, end: Belief["end"]): Belief {
@@ -100,9 +100,10 @@ describe("the demo's verdict", () => {
 
 describe("the demo's options", () => {
   it("has defaults, and derives the poll from the ttl", () => {
-    expect(demoOptions([])).toEqual({ ttlMs: 6000, pollMs: 2000, store: undefined });
+    expect(demoOptions([])).toEqual({ prize: "election", ttlMs: 6000, pollMs: 2000, store: undefined });
     expect(demoOptions(["--ttl", "9s"])).toMatchObject({ ttlMs: 9000, pollMs: 3000 });
     expect(demoOptions(["--ttl", "3s", "--poll", "500ms", "--store", "s3://bucket/p"])).toEqual({
+      prize: "election",
       ttlMs: 3000,
       pollMs: 500,
       store: "s3://bucket/p",

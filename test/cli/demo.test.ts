@@ -167,4 +167,18 @@ describe("npm run demo", () => {
     expect(await run.exit).toEqual({ code: 0, signal: null });
     expect(run.text()).toContain("All of it held.");
   });
+
+  it("demo lock: three fight for one lock, the holder is killed, the next is stopped, the third has it", async () => {
+    const run = started(MAIN, "demo", "lock", "--ttl", "3s", "--poll", "1s");
+    await run.exit;
+    const text = run.text();
+    expect(text).toMatch(/[ABC] holds the lock {2}token 1 {2}deadline in/);
+    expect(text).toMatch(/✗ kill -9 [ABC]: its record still says that it holds the lock/);
+    expect(text).toMatch(/nobody holds the lock; the others still see [ABC]/);
+    expect(text).toMatch(/✓ tenancies +3, each by another process/);
+    expect(text).toMatch(/✓ tokens +1, 2, 3:/);
+    expect(text).toContain("at no moment did two processes believe that they hold it");
+    expect(text).toMatch(/✓ endings /);
+    expect(run.pids().filter(alive)).toEqual([]);
+  });
 });

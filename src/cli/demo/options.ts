@@ -4,8 +4,10 @@ import { ConfigError, messageOf } from "../../errors.ts";
 import { defaultPollMs, deriveTiming, driftMarginMs } from "../../lease/timing.ts";
 import { parseDuration, show, throwFaults } from "../../options.ts";
 import { settingsOfUrl } from "../../store/s3-options.ts";
+import type { Prize } from "./messages.ts";
 
 export interface DemoOptions {
+  readonly prize: Prize;
   readonly ttlMs: number;
   readonly pollMs: number;
   /** A store's URL; `undefined`: the embedded server. */
@@ -23,6 +25,7 @@ cleanly (SIGTERM), and the third follows. Ends with a summary; the exit code is 
             (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, a role)
   --help    this text
 
+\`s3-consensus demo\` on a terminal gives you the processes themselves, with keys to kill, pause, stop and cut them off.
 NO_COLOR is honoured. Ctrl-C ends everything that the demo has started.
 `;
 
@@ -44,7 +47,7 @@ export function demoOptions(args: readonly string[]): DemoOptions | undefined {
     }
   }
   throwFaults("demo", faults);
-  return { ttlMs, pollMs, store: values.store };
+  return { prize: "election", ttlMs, pollMs, store: values.store };
 }
 
 function parsed(args: readonly string[]) {
@@ -78,7 +81,7 @@ export interface Bounds {
   readonly handOverText: string;
 }
 
-export function boundsOf({ ttlMs, pollMs }: DemoOptions): Bounds {
+export function boundsOf({ ttlMs, pollMs }: Pick<DemoOptions, "ttlMs" | "pollMs">): Bounds {
   const driftMs = driftMarginMs(deriveTiming({ ttlMs }).timing);
   const s = (ms: number): string => (ms / 1000).toFixed(1);
   return {

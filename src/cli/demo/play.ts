@@ -3,17 +3,18 @@ import process from "node:process";
 import { messageOf } from "../../errors.ts";
 import type { Stats } from "../../store/object-store.ts";
 import { s3Store } from "../../store/s3.ts";
+import { interruption } from "./interruption.ts";
 import { boundsOf, type DemoOptions } from "./options.ts";
 import { Screen } from "./screen.ts";
 import { type Stage, stageOf } from "./stage.ts";
-import { Story, StoryError } from "./story.ts";
+import { Story } from "./story.ts";
 import { type Check, type History, seconds, verdict } from "./verdict.ts";
-
-const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
+import { WORDS } from "./words.ts";
 
 /** @returns the exit status: 0 only if everything in it held. */
 export async function play(options: DemoOptions): Promise<number> {
-  const screen = new Screen(process.stdout, options.ttlMs, process.hrtime.bigint());
+  const words = WORDS[options.prize];
+  const screen = new Screen(process.stdout, options.ttlMs, process.hrtime.bigint(), words);
   const { signal, caught } = interruption();
   let stage: Stage | undefined;
   try {
@@ -24,7 +25,7 @@ export async function play(options: DemoOptions): Promise<number> {
     await store.ensureSafe({ signal });
     screen.tell("·", `the store keeps its conditions (shown by ${requestsOf(store.stats())} requests)`, "dim");
     const history = await new Story({ options, url: stage.url, screen, signal }).tell();
-    const checks = verdict(history, boundsOf(options));
+    const checks = verdict(history, boundsOf(options), words);
     summarise(screen, history, checks);
     return checks.every((c) => c.ok) ? 0 : 1;
   } catch (e) {
@@ -33,20 +34,6 @@ export async function play(options: DemoOptions): Promise<number> {
   } finally {
     await stage?.close();
   }
-}
-
-/** Ctrl-C and its like, and a reader that has gone away (`npm run demo | head`), end the demo in good order. */
-function interruption(): { readonly signal: AbortSignal; readonly caught: () => number | undefined } {
-  const stop = new AbortController();
-  let status: number | undefined;
-  for (const [name, number] of Object.entries(SIGNALS)) {
-    process.on(name, () => {
-      status = 128 + number;
-      stop.abort(new StoryError(`${name} received`));
-    });
-  }
-  process.stdout.on("error", () => stop.abort(new StoryError("nobody reads the output any more")));
-  return { signal: stop.signal, caught: () => status };
 }
 
 function summarise(screen: Screen, { beliefs, requests }: History, checks: readonly Check[]): void {

@@ -2,6 +2,7 @@
 import { styleText } from "node:util";
 import type { Actor } from "./cast.ts";
 import { seconds } from "./verdict.ts";
+import { type Words, WORDS } from "./words.ts";
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -21,10 +22,12 @@ export class Screen {
   readonly #startNs: bigint;
   readonly #live: boolean;
   readonly #colours: boolean;
+  readonly #words: Words;
   #panelLines = 0;
 
-  constructor(out: Output, ttlMs: number, startNs: bigint) {
+  constructor(out: Output, ttlMs: number, startNs: bigint, words: Words = WORDS.election) {
     this.#out = out;
+    this.#words = words;
     this.#ttlMs = ttlMs;
     this.#startNs = startNs;
     this.#live = out.isTTY === true;
@@ -66,8 +69,8 @@ export class Screen {
     const leads = leader?.status?.leads;
     const state =
       leads === undefined
-        ? `nobody leads${stillSeen(actors)}`
-        : `${leader?.node} leads  token ${leads.token}  deadline in ${seconds(leads.remainingMs)}`;
+        ? `${this.#words.nobody}${stillSeen(actors)}`
+        : `${leader?.node} ${this.#words.leads}  token ${leads.token}  deadline in ${seconds(leads.remainingMs)}`;
     this.tell(" ", `${state.padEnd(46)}  requests ${actors.map((a) => `${a.node} ${requestsOf(a)}`).join(", ")}`);
   }
 
@@ -87,12 +90,18 @@ export class Screen {
     const leads = exit === undefined ? status?.leads : undefined;
     if (leads === undefined) {
       const state =
-        exit === undefined ? (status?.sees === undefined ? "waits" : `follows ${status.sees}`) : exit.signal === null ? "ended" : "killed";
+        exit === undefined
+          ? status?.sees === undefined
+            ? this.#words.waits
+            : this.#words.follows(status.sees)
+          : exit.signal === null
+            ? "ended"
+            : "killed";
       return this.style("dim", `${head}${state.padEnd(46)}${requests}`.slice(0, width));
     }
     const full = Math.round((BAR_CELLS * Math.min(leads.remainingMs, this.#ttlMs)) / this.#ttlMs);
     const bar = "█".repeat(full) + "░".repeat(BAR_CELLS - full);
-    const state = `leads, token ${leads.token}`.padEnd(16);
+    const state = `${this.#words.leads}, token ${leads.token}`.padEnd(16);
     const left = `${seconds(leads.remainingMs)} left`;
     return this.style("green", `${head}${state}${bar}  ${left.padEnd(8)}${requests}`.slice(0, width));
   }

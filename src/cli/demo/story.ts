@@ -4,16 +4,11 @@ import { sleep } from "../../clock/wait.ts";
 import { Cast, type CastEvent } from "./cast.ts";
 import { boundsOf, type DemoOptions } from "./options.ts";
 import type { Screen } from "./screen.ts";
+import { StoryError } from "./story-error.ts";
 import { type Belief, type History, seconds } from "./verdict.ts";
+import { type Words, WORDS } from "./words.ts";
 
-/** One key for every run against a store, so that a demo leaves no more than one small record behind. */
-const ELECTION = "demo";
 const NODES = ["A", "B", "C"] as const;
-
-/** The story can't go on. */
-export class StoryError extends Error {
-  override readonly name = "StoryError";
-}
 
 export class Story {
   readonly #options: DemoOptions;
@@ -21,6 +16,7 @@ export class Story {
   readonly #screen: Screen;
   readonly #signal: AbortSignal;
   readonly #cast: Cast;
+  readonly #words: Words;
   /** Processes that were told to end. */
   readonly #dismissed = new Set<string>();
   #wake: () => void = () => {};
@@ -31,7 +27,8 @@ export class Story {
     this.#url = o.url;
     this.#screen = o.screen;
     this.#signal = o.signal;
-    this.#cast = new Cast((event) => this.#hear(event));
+    this.#cast = new Cast(o.options.prize, (event) => this.#hear(event));
+    this.#words = WORDS[o.options.prize];
   }
 
   /** @throws StoryError; the reason of the signal. Either way no process is left. */
@@ -44,10 +41,10 @@ export class Story {
     const telling = this.#tellStates();
     try {
       for (const node of NODES) this.#start(node);
-      const first = await this.#election(0, "nobody was elected", 2 * failoverMs);
+      const first = await this.#election(0, this.#words.nobodyTook, 2 * failoverMs);
       await this.#pass(0.8 * ttlMs);
 
-      screen.tell("✗", `kill -9 ${first.node}: its record still says that it leads, and nobody renews it`, "red");
+      screen.tell("✗", `kill -9 ${first.node}: its record still says that it ${this.#words.leads}, and nobody renews it`, "red");
       const kill = this.#cut(first.node, "SIGKILL");
       const second = await this.#election(1, "nobody took over", 3 * failoverMs);
       screen.tell(" ", `${seconds(sinceMs(kill.atNs, second.electedNs))} after the kill`);
@@ -74,7 +71,7 @@ export class Story {
 
   #start(node: string): void {
     const { ttlMs, pollMs } = this.#options;
-    const { pid } = this.#cast.start({ store: this.#url, election: ELECTION, node, ttlMs, pollMs });
+    const { pid } = this.#cast.start({ store: this.#url, name: this.#words.name, node, ttlMs, pollMs });
     this.#screen.tell("·", `${node} starts (pid ${pid})`, "dim");
   }
 
@@ -123,7 +120,7 @@ export class Story {
     const seen = this.#cast.actors
       .map((a) => a.status?.sees)
       .find((name) => name !== undefined && !(NODES as readonly string[]).includes(name));
-    return seen === undefined ? "" : `; ${seen} leads "${ELECTION}" on this store`;
+    return seen === undefined ? "" : `; ${seen} ${this.#words.rival}`;
   }
 
   #hear(event: CastEvent): void {
@@ -133,10 +130,10 @@ export class Story {
         screen.draw(this.#cast.actors);
         return;
       case "elected":
-        screen.tell("●", `${event.node} leads, token ${event.belief.token}`, ["bold", "green"]);
+        screen.tell("●", `${event.node} ${this.#words.leads}, token ${event.belief.token}`, ["bold", "green"]);
         break;
       case "demoted":
-        screen.tell(event.lost ? "✗" : " ", `${event.node} leads no longer: ${event.reason}`, event.lost ? "red" : "reset");
+        screen.tell(event.lost ? "✗" : " ", `${event.node} ${this.#words.leadsNoLonger}: ${event.reason}`, event.lost ? "red" : "reset");
         break;
       case "exit": {
         const { code, signal } = event.exit;

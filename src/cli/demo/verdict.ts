@@ -1,6 +1,7 @@
 /** What was seen, and whether it is what was promised. Pure: every rule of the verdict can be shown a history that breaks it. */
 import type { Requests } from "./messages.ts";
 import type { Bounds } from "./options.ts";
+import { type Words, WORDS } from "./words.ts";
 
 /** One process's belief that it leads. Times are nanoseconds on the one clock of the machine. */
 export interface Belief {
@@ -42,11 +43,11 @@ export interface Check {
 }
 
 /** Every promise of the demo, in the order in which a reader asks. */
-export function verdict(history: History, bounds: Bounds): readonly Check[] {
+export function verdict(history: History, bounds: Bounds, words: Words = WORDS.election): readonly Check[] {
   return [
     tenancies(history),
     tokens(history),
-    overlap(history),
+    overlap(history, words),
     succession(
       "failover",
       history,
@@ -101,13 +102,13 @@ export function overlapNs(beliefs: readonly Belief[]): bigint {
   return sum;
 }
 
-function overlap({ beliefs }: History): Check {
+function overlap({ beliefs }: History, words: Words): Check {
   const endless = beliefs.filter((b) => b.untilNs === undefined);
   const ns = overlapNs(beliefs);
   const name = "overlap";
   if (endless.length > 0) return { name, ok: false, text: `the belief of ${endless.map((b) => b.node).join(", ")} was never seen to end` };
-  if (ns > 0n) return { name, ok: false, text: `${(Number(ns) / 1e6).toFixed(3)} ms with two leaders` };
-  return { name, ok: true, text: "0: at no moment did two processes believe that they lead" };
+  if (ns > 0n) return { name, ok: false, text: `${(Number(ns) / 1e6).toFixed(3)} ms ${words.twoLeaders}` };
+  return { name, ok: true, text: `0: ${words.noOverlap}` };
 }
 
 /** The time from a cut to the next leader's election. */

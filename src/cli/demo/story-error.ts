@@ -1,0 +1,4 @@
+/** The story can't go on. */
+export class StoryError extends Error {
+  override readonly name = "StoryError";
+}
