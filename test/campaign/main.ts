@@ -1,5 +1,5 @@
 /**
- * `npm run campaign -- --minutes 10 --seed N [--drives 4] [--nodes 5] [--only NAME]`: real processes on a real server, and everything done to them that this
+ * `npm run campaign -- --minutes 10 --seed N [--drives 4 | --store rgw] [--nodes 5] [--only NAME]`: real processes on a real server, and everything done to them that this
  * machine allows. It ends by itself; Ctrl-C ends it at once and takes all its processes along. Exit 0 only if nothing happened that must not, and
  * the negative controls did what they must.
  */
@@ -11,6 +11,7 @@ import { findMinio, HOW_TO_GET_MINIO } from "../support/find-servers.ts";
 import { randomOf } from "../support/random.ts";
 import { removeFolder } from "../support/reaper.ts";
 import { type OwnServer, startMinioWith } from "../support/servers.ts";
+import { startCeph } from "../wide/servers/ceph.ts";
 import { Arena, outputFolder, pass } from "./arena.ts";
 import { Campaign } from "./campaign.ts";
 import { carelessStore, type ControlResult, withoutDeadline } from "./controls.ts";
@@ -33,6 +34,7 @@ interface Options {
   readonly minutes: number;
   readonly seed: number;
   readonly drives: 1 | 4;
+  readonly store: "minio" | "rgw";
   readonly nodes: number;
   readonly only: string | undefined;
 }
@@ -43,6 +45,7 @@ function readOptions(): Options {
       minutes: { type: "string", default: "10" },
       seed: { type: "string" },
       drives: { type: "string", default: "1" },
+      store: { type: "string", default: "minio" },
       nodes: { type: "string", default: "4" },
       only: { type: "string" },
     },
@@ -51,6 +54,9 @@ function readOptions(): Options {
   const seed = values.seed === undefined ? Math.floor(Math.random() * 1e6) : Number(values.seed);
   if (!(minutes >= 0.5 && minutes <= 24 * 60)) throw new RangeError(`--minutes ${values.minutes}: from 0.5 to 1440`);
   if (drives !== 1 && drives !== 4) throw new RangeError(`--drives ${values.drives}: 1 or 4`);
+  const { store } = values;
+  if (store !== "minio" && store !== "rgw") throw new RangeError(`--store ${store}: minio or rgw`);
+  if (store === "rgw" && drives !== 1) throw new RangeError("--drives is for MinIO");
   if (!(Number.isInteger(nodes) && nodes >= 3 && nodes <= 5)) throw new RangeError(`--nodes ${values.nodes}: 3 to 5`);
   if (!Number.isSafeInteger(seed)) throw new RangeError(`--seed ${values.seed}: a whole number`);
   if (values.only !== undefined && !menu().some((trouble) => trouble.name.includes(values.only ?? "")))
@@ -59,7 +65,7 @@ function readOptions(): Options {
         .map((trouble) => trouble.name)
         .join(", ")}`,
     );
-  return { minutes, seed, drives, nodes, only: values.only };
+  return { minutes, seed, drives, store, nodes, only: values.only };
 }
 
 function say(line: string): void {
@@ -68,15 +74,15 @@ function say(line: string): void {
 
 async function main(): Promise<number> {
   const options = readOptions();
-  const runner = await findMinio(say);
-  if (runner === undefined) {
+  const started = options.store === "rgw" ? await startRgw() : await startMinio(options.drives);
+  if (started === undefined) {
     console.error(HOW_TO_GET_MINIO);
     return 2;
   }
   say(`seed ${options.seed}`);
-  const server = await startMinioWith(runner, { drives: options.drives });
+  const { server, name } = started;
   try {
-    return await onServer(server, options);
+    return await onServer(server, name, options);
   } finally {
     say("stopping the server");
     // The reaper would see to it too: a server that can't be ended must not keep the result back.
@@ -85,7 +91,25 @@ async function main(): Promise<number> {
   }
 }
 
-async function onServer(server: OwnServer, options: Options): Promise<number> {
+interface Started {
+  readonly server: OwnServer;
+  /** For the report. */
+  readonly name: string;
+}
+
+async function startMinio(drives: 1 | 4): Promise<Started | undefined> {
+  const runner = await findMinio(say);
+  if (runner === undefined) return undefined;
+  return { server: await startMinioWith(runner, { drives }), name: `MinIO on ${drives} drive${drives === 1 ? "" : "s"}` };
+}
+
+/** Its gateway is what is killed and frozen: what it stores is in the memory of another process. */
+async function startRgw(): Promise<Started> {
+  const server = await startCeph({ gatewayAlone: true });
+  return { server, name: `Ceph RGW ${server.version}` };
+}
+
+async function onServer(server: OwnServer, store: string, options: Options): Promise<number> {
   const { seed, minutes, drives, nodes, only } = options;
   const arena = await Arena.open({ server, bucket: BUCKET, nodes, elections: ELECTIONS, program: PROGRAM, seed });
   await arena.outside.makeBucket(BUCKET);
@@ -105,7 +129,7 @@ async function onServer(server: OwnServer, options: Options): Promise<number> {
   const judgement = judge(arena, drives);
   say("negative controls");
   const controls: ControlResult[] = [await withoutDeadline(server, `${BUCKET}-control`, PROGRAM, seed), await carelessStore(PROGRAM, seed)];
-  const report = makeReport({ seed, minutes, drives, campaign, judgement, controls });
+  const report = makeReport({ seed, minutes, store, campaign, judgement, controls });
   const folder = outputFolder(`seed-${seed}`);
   writeFileSync(join(folder, "history.jsonl"), judgement.history.map((line) => `${JSON.stringify(line)}\n`).join(""));
   mkdirSync(join(folder, "../../report"), { recursive: true });

@@ -10,7 +10,8 @@ import type { Judgement } from "./judge.ts";
 export interface Report {
   readonly seed: number;
   readonly minutes: number;
-  readonly drives: number;
+  /** What it ran on. */
+  readonly store: string;
   readonly date: string;
   readonly machine: string;
   readonly ok: boolean;
@@ -58,13 +59,13 @@ export interface FailoverFigures {
 export interface ReportInput {
   readonly seed: number;
   readonly minutes: number;
-  readonly drives: number;
+  readonly store: string;
   readonly campaign: Campaign;
   readonly judgement: Judgement;
   readonly controls: readonly ControlResult[];
 }
 
-export function makeReport({ seed, minutes, drives, campaign, judgement, controls }: ReportInput): Report {
+export function makeReport({ seed, minutes, store, campaign, judgement, controls }: ReportInput): Report {
   const { field } = campaign;
   const { arena } = field;
   const { counts } = judgement.verdict;
@@ -74,7 +75,7 @@ export function makeReport({ seed, minutes, drives, campaign, judgement, control
   return {
     seed,
     minutes,
-    drives,
+    store,
     date: new Date().toISOString(),
     machine: `${availableParallelism()} cores, Node ${process.version}`,
     ok: problems.length === 0,
@@ -181,7 +182,7 @@ export function reportText(r: Report): string {
       `  after ${cause}: ${f.count} times, p50 ${f.p50Ms} ms, p99 ${f.p99Ms} ms, max ${f.maxMs} ms, at most ${f.worstShareOfBound} of the bound (${PATIENCE} is refused)`,
   );
   return [
-    `campaign seed ${r.seed}, ${r.minutes} min, MinIO on ${r.drives} drive${r.drives === 1 ? "" : "s"}, ${r.machine}, ${r.date}`,
+    `campaign seed ${r.seed}, ${r.minutes} min, ${r.store}, ${r.machine}, ${r.date}`,
     `${r.acquisitions} acquisitions, ${r.takeovers} takeovers, ${r.beliefSeconds} s of belief, ${r.overlaps} overlaps`,
     `history: ${r.attempts} requests at the store, ${r.appliedWrites} writes in their chains, ${r.unjudgedAttempts} not judged${r.borne > 0 ? `, ${r.borne} known faults of the server borne (W6, W7)` : ""}`,
     `fenced resource: ${r.fencedWrites} writes, ${r.rejectedStaleWrites} stale ones refused`,

@@ -101,8 +101,11 @@ export const RECORD_AND_WRITING: readonly TestedMutant[] = [
   },
   {
     id: "W6-create-without-a-look",
-    breaks: "W6: nothing known counts as nothing there",
-    edits: [edit("lease/contend.ts", "        : view.absent\n", "        : view.absent || view.highest === undefined\n")],
+    breaks: "W6: a look that failed counts as one that found nothing",
+    edits: [
+      edit("lease/contend.ts", "        : view.absent\n", "        : view.absent || view.highest === undefined\n"),
+      edit("lease/contend.ts", "const next = trouble ?? (safe instanceof", "const next = (safe instanceof"),
+    ],
     tests: [CONTEND],
   },
   {

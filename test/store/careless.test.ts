@@ -1,5 +1,6 @@
 /** The embedded server in each of its careless and quirky ways, and the fault proxy before a real server: believed, or refused at a named step. */
 import { describe, expect, it } from "vitest";
+import { Manager } from "../../src/election/manager.ts";
 import { fullProbe } from "../../src/store/full-probe.ts";
 import { s3Store } from "../../src/store/s3.ts";
 import { fakeS3, faultProxy, type CarelessMode, type FakeS3 } from "../../src/testing/index.ts";
@@ -97,6 +98,7 @@ describe("believed, with what there is to say", () => {
     ["bare-etags", { storeTime: true }],
     ["unconditional-delete", { storeTime: true, remarks: [] }],
     ["missing-is-412", { storeTime: true, remarks: [] }],
+    ["race-loser-500", { storeTime: true, remarks: [] }],
     ["no-date", { storeTime: false, remarks: [expect.stringContaining("no Date")] }],
     ["last-modified-kept", { storeTime: false, remarks: [expect.stringContaining("does not move Last-Modified")] }],
   ])("%s", async (mode, expected) => {
@@ -124,6 +126,41 @@ describe("believed, with what there is to say", () => {
     const s3 = await server();
     s3.faults.add({ kind: "wrong-date", shiftMs });
     expect(await s3Store(s3.url()).ensureSafe()).toMatchObject({ storeTime });
+  });
+});
+
+describe("a store that answers 500 to who loses a race (Ceph)", () => {
+  it("one leads at a time, and its losers do not take the answer for a win or a fault", async () => {
+    const s3 = await server([]);
+    s3.faults.add({ kind: "race-loser-500", gapMs: 20 });
+    const managers = Array.from({ length: 6 }, (_, i) => {
+      const store = s3Store({ bucket: "test", prefix: "p", endpoint: s3.endpoint });
+      return new Manager({ store, name: "e", node: `n${i}`, ttlMs: 3_000, pollMs: 100 });
+    });
+    const tokens: number[] = [];
+    await Promise.all(
+      managers.map(async (manager) => {
+        const term = await manager.campaign({ waitMs: 30_000 });
+        tokens.push(term.fencingToken);
+        for (const other of managers) if (other !== manager) expect(other.isLeader()).toBe(false);
+        expect(await term.release()).toBe("released");
+      }),
+    );
+    expect(tokens).toEqual([1, 2, 3, 4, 5, 6]);
+    // It did happen.
+    expect(s3.requests.count({ method: "PUT", status: 500 })).toBeGreaterThan(0);
+  });
+
+  it("a PUT alone at its key is applied; of two at a time one is, and the other left nothing", async () => {
+    const s3 = await server();
+    // Long enough for all four to come within it.
+    s3.faults.add({ kind: "race-loser-500", gapMs: 1_000 });
+    const store = s3Store({ bucket: "test", prefix: "p", endpoint: s3.endpoint, probe: false });
+    const bodies = Array.from({ length: 4 }, (_, i) => new TextEncoder().encode(String(i)));
+    const results = await Promise.all(bodies.map((body) => store.create("k", body)));
+    expect(results.map((r) => r.kind).sort()).toEqual(["applied", "unknown", "unknown", "unknown"]);
+    const read = await store.get("k");
+    expect(read.kind === "found" && new TextDecoder().decode(read.body)).toBe(String(results.findIndex((r) => r.kind === "applied")));
   });
 });
 

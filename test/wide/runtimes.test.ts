@@ -1,8 +1,9 @@
-/** The main path of an election on each runtime that we say we support, on a real MinIO, together with the Node that runs the tests. */
+/** The main path of an election and of locks on each runtime that we say we support, on a real MinIO, together with the Node that runs the tests. */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { sharedMinio } from "../support/servers.ts";
+import { lockPath } from "./lock-path.ts";
 import { mainPath } from "./main-path.ts";
 import { note } from "./report.ts";
 import { type Runtime, RUNTIMES, runtime } from "./runtimes.ts";
@@ -11,7 +12,12 @@ describe.each(RUNTIMES)("$name", (source) => {
   let tried: Runtime;
   beforeAll(() => {
     tried = runtime(source);
-    note({ store: `runtime: ${source.name}`, version: tried.version.split("\n")[0] ?? "", verdict: "works", showed: "main path on MinIO" });
+    note({
+      store: `runtime: ${source.name}`,
+      version: tried.version.split("\n")[0] ?? "",
+      verdict: "works",
+      showed: "main paths of elections and locks on MinIO",
+    });
   });
 
   mainPath(source.name, {
@@ -20,6 +26,8 @@ describe.each(RUNTIMES)("$name", (source) => {
     // Deno doesn't let go of a standard input that was read from; elsewhere nothing keeps the process alive.
     ends: source.name !== "Deno",
   });
+
+  lockPath(source.name, { server: sharedMinio, tried: () => ({ runtime: tried.path, nodeArgs: tried.args }) });
 
   it("loads every entry of the package, also by require()", () => {
     const root = join(import.meta.dirname, "../..");

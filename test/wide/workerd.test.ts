@@ -4,10 +4,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Miniflare } from "miniflare";
 import { beforeAll, describe, expect, it } from "vitest";
-import { electionAbove } from "../support/contenders.ts";
+import { faultProxy } from "../../src/testing/fault-proxy.ts";
+import { electionAbove, pass } from "../support/contenders.ts";
 import { whenFinished } from "../support/finish.ts";
 import { temporaryFolder } from "../support/reaper.ts";
-import { sharedMinio } from "../support/servers.ts";
+import { spawnProgram } from "../support/programs.ts";
+import { credentialsEnv, sharedMinio } from "../support/servers.ts";
 import { type Stage, stage } from "../support/stage.ts";
 import { note } from "./report.ts";
 import { findEsbuild } from "./servers/find.ts";
@@ -28,14 +30,21 @@ async function bundled(): Promise<string> {
   return readFileSync(out, "utf8");
 }
 
+async function lockRecord({ bucket }: Stage): Promise<string> {
+  return (await bucket.outside.peek(bucket.bucket, "app/locks/locks/k"))?.body ?? "";
+}
+
 describe("workerd", () => {
   let script: string;
   beforeAll(async () => {
     script = await bundled();
   });
 
-  async function worker({ bucket }: Stage): Promise<(path: string) => Promise<Record<string, unknown>>> {
-    const { endpoint, accessKeyId, secretAccessKey } = sharedMinio();
+  async function worker(
+    { bucket }: Stage,
+    endpoint: string = sharedMinio().endpoint,
+  ): Promise<(path: string) => Promise<Record<string, unknown>>> {
+    const { accessKeyId, secretAccessKey } = sharedMinio();
     const miniflare = new Miniflare({
       // By its text: workerd does not take a path outside of the folder that it runs in.
       modules: [{ type: "ESModule", path: "worker.js", contents: script }],
@@ -68,5 +77,51 @@ describe("workerd", () => {
     expect(await scene.record()).toMatchObject({ state: "released", fencingToken: 2 });
     const next = await scene.add("next");
     expect((await electionAbove([next], 2)).token).toBe(3);
+  });
+
+  it("loses at its deadline when nothing gets through any more, knows it, and leaves the next one's record alone", async () => {
+    const scene = await stage(sharedMinio());
+    const proxy = await faultProxy({ target: sharedMinio().endpoint });
+    whenFinished(() => proxy.close());
+    const ask = await worker(scene, proxy.endpoint);
+    const lost = ask("/lose");
+    while ((await scene.record())?.["holder"] !== "worker") await pass(50);
+    const next = await scene.add("next");
+    proxy.faults.add({ kind: "black-hole" });
+    expect((await electionAbove([next], 1)).token).toBe(2);
+    expect(await lost).toMatchObject({
+      token: 1,
+      aborted: true,
+      isHeld: false,
+      code: "LEASE_LOST",
+      reason: "expired",
+      released: "not-mine",
+    });
+    await next.event("act");
+    expect(await scene.record()).toMatchObject({ state: "held", holder: "next", fencingToken: 2 });
+  });
+
+  it("locks: waits for a process, holds beyond the ttl, gives back; and for one invocation, with a try that is refused", async () => {
+    const scene = await stage(sharedMinio());
+    const env = {
+      ...credentialsEnv(sharedMinio()),
+      STORE: scene.bucket.url("app"),
+      NODE: "node",
+      OPTIONS: JSON.stringify({ ttlMs: 30_000 }),
+    };
+    const node = spawnProgram("locker", { env });
+    await node.event("ready");
+    expect(await node.ask("acquire")).toBe(1);
+    const ask = await worker(scene);
+    expect(await ask("/one-shot")).toMatchObject({ ran: false });
+    const locked = ask("/lock");
+    await pass(1_000);
+    expect(await node.ask("release")).toBe("released");
+    while (!(await lockRecord(scene)).includes('"worker"')) await pass(50);
+    await pass(2_500);
+    expect(await node.ask("try")).toBeNull();
+    expect(await locked).toEqual({ token: 2, acquired: 1, released: 1, held: 0, lost: 0, after: null });
+    expect(await ask("/one-shot")).toEqual({ ran: true, value: 3 });
+    expect(await node.ask("try")).toBe(4);
   });
 });

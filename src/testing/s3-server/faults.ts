@@ -118,6 +118,12 @@ export type StoreFault = FaultSelection &
         /** Default 5. */
         readonly gapMs?: number | undefined;
       }
+    | {
+        /** Of two PUTs to one key at a time the second is answered 500, and nothing of it is written (Ceph). */
+        readonly kind: "race-loser-500";
+        /** How long a PUT takes. Default 5. */
+        readonly gapMs?: number | undefined;
+      }
     /** `Date` is off by so much; `Last-Modified` is right. */
     | { readonly kind: "wrong-date"; readonly shiftMs: number }
     | {
@@ -168,6 +174,7 @@ export const STORE_KINDS: readonly StoreFaultKind[] = [
   "deny-list",
   "clock-skew",
   "check-then-write",
+  "race-loser-500",
   "wrong-date",
   "wrong-region",
 ];

@@ -65,9 +65,27 @@ export async function putObject(context: ObjectContext): Promise<WireAnswer> {
   if (careless?.kind === "check-then-write" && !(await sleep(clock, careless.gapMs ?? 5, { signal }))) {
     return errorAnswer({ status: 503, code: "ServiceUnavailable", message: "the server is closing", key });
   }
+  const racing = ways.get("race-loser-500")?.fault;
+  if (racing?.kind === "race-loser-500") {
+    const lost = await aloneAt(bucket, key, () => sleep(clock, racing.gapMs ?? 5, { signal }));
+    if (lost) return errorAnswer({ status: 500, code: "UnknownError", message: "UnknownError", key });
+  }
   const object = newObject(body, modifiedMs(context), keptHeaders(request));
   bucket.set(key, object);
   return { status: 200, headers: [["ETag", sentTag(object, ways)]], body: NO_BODY };
+}
+
+const underWay = new WeakMap<Bucket, Set<string>>();
+
+/** Nobody else writes the key while `wait` lasts. True where somebody else was there first. */
+async function aloneAt(bucket: Bucket, key: string, wait: () => Promise<unknown>): Promise<boolean> {
+  const keys = underWay.get(bucket) ?? new Set();
+  underWay.set(bucket, keys);
+  if (keys.has(key)) return true;
+  keys.add(key);
+  await wait();
+  keys.delete(key);
+  return false;
 }
 
 export function deleteObject({ request, bucket, ways }: ObjectContext): WireAnswer {

@@ -11,8 +11,11 @@ import { findCeph } from "./find.ts";
 const KEY = "minioadmin";
 const STEP_LIMIT_MS = 60_000;
 
-/** Answers after about 13 s; `version` is what it says of itself. */
-export async function startCeph(): Promise<OwnServer & { readonly version: string }> {
+/**
+ * Answers after about 13 s; `version` is what it says of itself. Whoever stops it stops the gateway and what it stores in memory, which is then lost;
+ * with `gatewayAlone` what is stored outlives the gateway, and ends with this process.
+ */
+export async function startCeph({ gatewayAlone = false } = {}): Promise<OwnServer & { readonly version: string }> {
   const version = await findCeph();
   const dir = temporaryFolder("ceph");
   const [monitorPort, port] = [await freePort(), await freePort()];
@@ -29,8 +32,8 @@ export async function startCeph(): Promise<OwnServer & { readonly version: strin
   const body: Body = {
     ...gateway,
     start() {
-      if (isMade) monitor.start();
-      if (isMade) storage.start();
+      if (isMade && !gatewayAlone) monitor.start();
+      if (isMade && !gatewayAlone) storage.start();
       gateway.start();
     },
     get pid() {
@@ -38,7 +41,7 @@ export async function startCeph(): Promise<OwnServer & { readonly version: strin
     },
     async end(signal) {
       // The gateway first: the others would be missed by it.
-      for (const each of [gateway, storage, monitor]) await each.end(signal);
+      for (const each of isMade && gatewayAlone ? [gateway] : [gateway, storage, monitor]) await each.end(signal);
     },
     log: () => [monitor, storage, gateway].map((each) => each.log()).join("\n"),
   };

@@ -4,8 +4,7 @@
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { inject } from "vitest";
-import { build, buildWithGo, CACHE, candidates, isExecutable, MINIO_MODULE, run } from "../../support/find-servers.ts";
+import { build, buildWithGo, CACHE, candidates, isExecutable, MINIO_MODULE, type MinioRunner, run } from "../../support/find-servers.ts";
 import { leaveOutVariable, type WideName } from "./left-out.ts";
 
 const VERSIONS = {
@@ -27,8 +26,7 @@ export function versionOf(name: Pinned): string {
 }
 
 /** The release, or the commit that find-servers.ts pins where the program was built by it. */
-export function minioVersion(): string {
-  const runner = inject("minioRunner");
+export function minioVersionOf(runner: MinioRunner | null): string {
   const said = runner?.kind === "binary" ? run(runner.path, ["--version"]).stdout : (runner?.image ?? "");
   return /RELEASE\.[\w-]+/.exec(said)?.[0] ?? MINIO_MODULE.slice(MINIO_MODULE.lastIndexOf("@") + 1);
 }

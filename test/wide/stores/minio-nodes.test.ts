@@ -1,9 +1,10 @@
+import { inject } from "vitest";
 import { goodStore } from "../good-store.ts";
 import { startMinioNodes } from "../servers/minio-nodes.ts";
-import { minioVersion } from "../servers/find.ts";
+import { minioVersionOf } from "../servers/find.ts";
 
 goodStore("MinIO, two nodes of two drives", {
-  version: minioVersion,
+  version: () => minioVersionOf(inject("minioRunner")),
   start: startMinioNodes,
   answers: { replaceMissing: 404, replaceStale: 412, replaceEmpty: 200, notModified: 304, deleteStale: 204 },
   versioned: true,

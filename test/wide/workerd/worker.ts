@@ -1,6 +1,6 @@
-/** A Worker that campaigns: bundled by the test, run by Miniflare. Its bindings say where the store is. */
+/** A Worker that campaigns and locks: bundled by the test, run by Miniflare. Its bindings say where the store is. */
 import { S3Client } from "@aws-sdk/client-s3";
-import { Manager, s3Store } from "s3-consensus";
+import { type LeaseLostError, Locks, Manager, s3Store } from "s3-consensus";
 
 interface Bindings {
   readonly BUCKET: string;
@@ -31,19 +31,58 @@ export default {
     });
     const store = s3Store({ bucket: env.BUCKET, prefix: "app", client });
     try {
-      const path = new URL(request.url).pathname;
-      return Response.json(path === "/answers" ? await answers(store) : await lead(store));
+      const route = routes[new URL(request.url).pathname];
+      return route === undefined ? new Response(null, { status: 404 }) : Response.json(await route(store));
     } catch (error) {
       return Response.json({ error: String(error), code: (error as { code?: string }).code }, { status: 500 });
     }
   },
 };
 
+const routes: Readonly<Record<string, (store: ReturnType<typeof s3Store>) => Promise<object>>> = {
+  "/answers": answers,
+  "/lead": lead,
+  "/lose": lose,
+  "/lock": lock,
+  "/one-shot": oneShot,
+};
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Leads until it is told that it does not any more. */
+async function lose(store: ReturnType<typeof s3Store>): Promise<object> {
+  const manager = new Manager({ store, name: "race", node: "worker", ttlMs: 3_000, pollMs: 500 });
+  const term = await manager.campaign({ waitMs: 20_000 });
+  await Promise.race([new Promise((resolve) => term.signal.addEventListener("abort", resolve, { once: true })), pause(30_000)]);
+  const { code, reason } = (term.signal.reason ?? {}) as Partial<LeaseLostError>;
+  return { token: term.fencingToken, aborted: term.signal.aborted, isHeld: term.isHeld(), code, reason, released: await term.release() };
+}
+
+/** Waits for the lock, works under it for longer than its ttl, and looks at it as another would. */
+async function lock(store: ReturnType<typeof s3Store>): Promise<object> {
+  const locks = new Locks({ store, node: "worker", defaults: { ttlMs: 2_000, waitMs: 20_000 } });
+  const token = await locks.withLock("k", async (held) => {
+    await pause(5_000);
+    held.assertHeld();
+    return held.fencingToken;
+  });
+  const { acquired, released, held, lost } = locks.stats();
+  return { token, acquired, released, held, lost, after: (await locks.inspect("k")) ?? null };
+}
+
+/** As a function would: nothing is renewed, nothing waits. */
+async function oneShot(store: ReturnType<typeof s3Store>): Promise<object> {
+  const shot = new Locks({ store, node: "worker" }).oneShot({ remainingMs: 20_000 });
+  return await shot.tryWithLock("k", ({ fencingToken }) => fencingToken);
+}
+
 async function lead(store: ReturnType<typeof s3Store>): Promise<object> {
   const manager = new Manager({ store, name: "race", node: "worker", ttlMs: 3_000, pollMs: 500 });
   const term = await manager.campaign({ waitMs: 20_000 });
   const until = Date.now() + 7_000;
-  while (Date.now() < until && term.isHeld()) await new Promise((resolve) => setTimeout(resolve, 100));
+  while (Date.now() < until && term.isHeld()) await pause(100);
   const isHeld = term.isHeld();
   await term.verify();
   const { renewals } = manager.stats() as { renewals?: number };
