@@ -47,7 +47,7 @@ export type { ConsensusEvent, Logger, Wiring } from "./lease/wiring.ts";
 export { type Health, Manager } from "./election/manager.ts";
 export type { Running } from "./lease/running.ts";
 export { type DueReport, type Preview, Scheduler, type SchedulerHealth } from "./scheduler/scheduler.ts";
-export type { SchedulerOptions, Task, TaskRun } from "./scheduler/options.ts";
+export type { SchedulerOptions, Task, TaskRun, TriggerOptions } from "./scheduler/options.ts";
 export type { TaskStatus } from "./scheduler/status.ts";
 export type { MissedPolicy } from "./scheduler/decide.ts";
 export type { RunRecord, RunState, TaskEventKind } from "./record/run-record.ts";
@@ -57,6 +57,6 @@ export type { Attempt, HoldOptions, Invocation, LeaseOptions, Lock, LockApi, Sem
 export { Locks, type LocksOptions } from "./locks/locks.ts";
 export type { ManagerOptions } from "./election/options.ts";
 export type { Term } from "./election/term.ts";
-export { Session, type SessionManagerOptions } from "./session/session.ts";
+export { Session, type SessionManagerOptions, type SessionSchedulerOptions } from "./session/session.ts";
 export type { SessionOptions } from "./session/options.ts";
 export { type FencedContent, fencedObject, type FencedObject, type FencedOptions } from "./fencing/fenced-object.ts";

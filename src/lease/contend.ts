@@ -25,6 +25,8 @@ export interface TakeOptions {
   readonly hooks: TenancyHooks;
   /** What the record is to keep for its face from this acquisition on. Default: what stands there. */
   readonly payload?: Json | undefined;
+  /** The fencing token is at least this. Default: one more than what stands there. */
+  readonly leastToken?: number | undefined;
   /** Hears of what hinders: an outage, or a record that may not be touched. Returning keeps waiting, throwing ends it. */
   onTrouble(error: StoreUnavailableError | RecordError): void;
 }
@@ -229,7 +231,7 @@ export async function take(
   const { view } = lease;
   const { store, key, timing, session } = lease.settings;
   const write: LogicalWrite = {
-    record: lease.acquisition(view.current?.record, options.payload ?? view.current?.record.payload),
+    record: lease.acquisition(view.current?.record, options.payload ?? view.current?.record.payload, options.leastToken),
     base: view.current,
   };
   const context: WriteContext = {

@@ -92,9 +92,9 @@ export class LeaseObject {
 
   /**
    * The record of an acquisition over `base`: the token grows by one, whoever held it before (rule R2). What the record keeps for its face stays,
-   * or becomes `payload`.
+   * or becomes `payload`. With `leastToken` it skips some: one row of tokens can go over several keys.
    */
-  acquisition(base: LeaseRecord | undefined, payload: Json | undefined = base?.payload): LeaseRecord {
+  acquisition(base: LeaseRecord | undefined, payload: Json | undefined = base?.payload, leastToken: number = 1): LeaseRecord {
     const { node, metadata, lockDelayMs, session } = this.settings;
     const nonce = freshId(this.settings.store.random);
     const { acquiredAt, renewedAt, ...bounds } = this.#times();
@@ -104,7 +104,7 @@ export class LeaseObject {
       instance: this.instance,
       nonce,
       holderNonce: nonce,
-      fencingToken: (base?.fencingToken ?? 0) + 1,
+      fencingToken: Math.max((base?.fencingToken ?? 0) + 1, leastToken),
       version: (base?.version ?? 0) + 1,
       acquiredAt,
       renewedAt,

@@ -109,7 +109,7 @@ export class SessionTenancy implements Tenancy {
     if (this.#belief.over !== undefined) return false;
     if (!this.#tie.membership.isHeld()) this.#end(() => this.#belief.end(this.#endOfSession()));
     else if (this.#leftUntil(this.#longest?.end) <= 0) this.#outlast();
-    else if (this.#leftUntil(this.#longest?.ask) <= 0) this.askToStop("max-hold");
+    else if (this.#leftUntil(this.#longest?.ask) <= 0) this.#belief.askToStop("max-hold");
     return this.#belief.over === undefined;
   }
 
@@ -147,7 +147,8 @@ export class SessionTenancy implements Tenancy {
   }
 
   askToStop(reason: EndReason): void {
-    this.#belief.askToStop(reason);
+    // Who stops the work because the session is lost tells it of that, and not of a stop.
+    if (this.isHeld()) this.#belief.askToStop(reason);
   }
 
   endBelief(reason: EndReason): void {
@@ -194,8 +195,9 @@ export class SessionTenancy implements Tenancy {
     this.endBelief(reason);
     const { over } = this.#belief;
     if (over instanceof LeaseLostError || over?.reason === "handed-off") return "not-mine";
-    // A session that closes frees this lock with all the others (rule S11).
-    const freedAll = Object.keys(fields).length > 0 ? undefined : this.#tie.freedAll;
+    // A session that closes frees this lock with all the others (rule S11), unless its record is to say more than that it is free.
+    const saysMore = Object.keys(fields).length > 0 || this.payload !== this.record.payload;
+    const freedAll = saysMore ? undefined : this.#tie.freedAll;
     this.#release = freedAll ?? this.#sendRelease(fields).catch(() => "unknown");
     return this.#release;
   }
@@ -205,7 +207,7 @@ export class SessionTenancy implements Tenancy {
     const end = await this.#sendLast(this.#lease.release(base.record, fields, this.payload), base);
     if (end.kind === "applied") return "released";
     if (end.kind === "settled" && end.as.kind !== "still-mine") return "not-mine";
-    this.#tie.abandon({ lease: this.#lease, nonces: [this.record.holderNonce], base: undefined });
+    this.#tie.abandon({ lease: this.#lease, nonces: [this.record.holderNonce], base: undefined, payload: this.payload });
     return "unknown";
   }
 

@@ -1,4 +1,4 @@
-import type { SessionRef } from "../record/record.ts";
+import type { Json, SessionRef } from "../record/record.ts";
 import type { LeaseObject } from "./lease-object.ts";
 import type { SessionTenancy } from "./session-tenancy.ts";
 import type { ReleaseOutcome, Tenancy } from "./tenancy.ts";
@@ -31,4 +31,6 @@ export interface Abandoned {
   readonly nonces: readonly string[];
   /** For acquisitions that may still land: the version that they need. While it stands it is rewritten once, which kills them. */
   readonly base: { readonly etag: string | undefined } | undefined;
+  /** What the released record is to keep for its face. Default: what stands there. */
+  readonly payload?: Json | undefined;
 }

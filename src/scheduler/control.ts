@@ -6,8 +6,11 @@
 import { freshId, backoffMs, sleep } from "../clock/wait.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { deliver } from "../lease/deliver.ts";
+import { writeFlag } from "../lease/flag.ts";
+import { readRecord } from "../lease/operate.ts";
 import { decodeRecord, encodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
 import { count, decodeFields, text } from "../record/fields.ts";
+import type { SessionRecord } from "../record/record.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 
 export interface Control {
@@ -90,11 +93,26 @@ async function tryKnock(context: ControlContext): Promise<boolean> {
   if (read.kind === "unavailable" || read.kind === "denied") throw read.error;
   if (read.kind === "not-modified" || read.kind === "too-large") return false;
   const record = decodeRecord(key, read.body);
-  // A record that is held through a session can carry no flag; its member is what an operator has to flag (rule S15).
-  if (record.session !== undefined || (record.state === "held" && record.flag !== undefined)) return true;
+  if (record.session !== undefined) return await knockAtMember(context, { etag: read.etag, record });
+  if (record.state === "held" && record.flag !== undefined) return true;
   const nonce = freshId(store.random);
   const flagged = { ...record, nonce, version: record.version + 1, flag: { kind: "asked" } as const };
   return await wrote(context, key, encodeRecord(key, flagged), read.etag, (there) => decodeRecord(key, there).nonce === nonce);
+}
+
+/** A record that is held through a session can carry no flag: its member is what the holder renews (rule S15). */
+async function knockAtMember(
+  { store, key, requestTimeoutMs }: ControlContext,
+  seen: { readonly etag: string; readonly record: SessionRecord },
+): Promise<boolean> {
+  const { session, fencingToken } = seen.record;
+  const member = await readRecord(store, session.member);
+  const alive = member?.record.state === "held" && member.record.fencingToken === session.token;
+  // A run whose session is over was not finished: whoever comes next reads the object for that.
+  if (!alive) return true;
+  const meant = member.record.flag?.lock;
+  if (meant?.key === key && meant.fencingToken === fencingToken) return true;
+  return (await writeFlag(store, key, seen, { kind: "asked" }, requestTimeoutMs)) !== undefined;
 }
 
 async function wrote(

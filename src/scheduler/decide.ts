@@ -45,7 +45,17 @@ export interface Situation {
   /** Since when this process has followed the task by this definition. */
   readonly knownSinceMs: number;
   /** What operators want. */
-  readonly wish: { readonly paused: boolean; readonly notBeforeMs: number; readonly triggers: number };
+  readonly wish: Wish;
+}
+
+/** What operators want. */
+export interface Wish {
+  readonly paused: boolean;
+  readonly notBeforeMs: number;
+  /** How many runs by hand were ever asked for in the control object. */
+  readonly triggers: number;
+  /** One is asked for here and now, by the caller of this very turn. */
+  readonly byHand?: boolean | undefined;
 }
 
 /** One run to be claimed. */
@@ -57,6 +67,8 @@ export interface Occurrence {
   readonly missed: number;
   /** When its first attempt began, where this is another. */
   readonly since?: number | undefined;
+  /** By which number it was asked for in the control object. */
+  readonly asked?: number | undefined;
 }
 
 /** What is found out about ticks and runs, and belongs into the history with the next write. */
@@ -79,13 +91,14 @@ const MAX_TICKS = 1000;
 export function decide(s: Situation): Plan {
   if (s.state === undefined) {
     // A task that was never seen before runs nothing for the past.
-    const state = { lastTick: s.nowMs, ...s.definition };
-    return { kind: "mark", state: { ...EMPTY, ...state, paused: s.wish.paused, triggered: Math.max(0, s.wish.triggers - 1) }, notes: [] };
+    const state = { lastTick: s.nowMs, ...s.definition, paused: s.wish.paused, unread: s.wish.triggers > 0 };
+    return { kind: "mark", state: { ...EMPTY, ...state, triggered: Math.max(0, s.wish.triggers - 1) }, notes: [] };
   }
   if (s.state.revision > s.definition.revision) return { kind: "superseded" };
   if (s.standing === "held") return { kind: "elsewhere", nextAt: s.schedule.next(Math.max(s.nowMs, s.state.lastTick)) };
   const { state: base, notes } = afterLastRun(adopted(s, s.state), s);
-  const wished = { ...base, paused: s.wish.paused, unread: false };
+  // What is left of the triggers has to be read again: the flag that told of them is taken off by the next write.
+  const wished = { ...base, paused: s.wish.paused, unread: s.wish.triggers > base.triggered };
   const changed = wished.definition !== s.state.definition || wished.revision !== s.state.revision || s.state.paused !== wished.paused;
   const write = (state: TaskState, more: readonly Note[] = []): Plan => ({ kind: "mark", state, notes: [...notes, ...more] });
   const claim = (occurrence: Occurrence, state: TaskState, more: readonly Note[] = []): Plan => ({
@@ -100,8 +113,12 @@ export function decide(s: Situation): Plan {
     if (at <= s.nowMs) return claim(occurrence, { ...wished, retry: undefined });
     return notes.length > 0 || changed ? write(wished) : { kind: "wait", nextAt: at };
   }
-  if (s.wish.triggers > wished.triggered)
-    return claim({ kind: "trigger", tick: s.nowMs, attempt: 1, missed: 0 }, { ...wished, triggered: wished.triggered + 1 });
+  const byHand = { kind: "trigger", tick: s.nowMs, attempt: 1, missed: 0 } as const;
+  if (s.wish.byHand === true) return claim(byHand, wished);
+  if (s.wish.triggers > wished.triggered) {
+    const triggered = wished.triggered + 1;
+    return claim({ ...byHand, asked: triggered }, { ...wished, triggered, unread: s.wish.triggers > triggered });
+  }
   if (wished.paused) return notes.length > 0 || changed ? write(wished) : { kind: "wait", nextAt: s.schedule.next(s.nowMs) };
   const due = dueTicks(wished, s);
   if (due.claim !== undefined) return claim(due.claim, due.state, due.notes);

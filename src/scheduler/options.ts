@@ -5,6 +5,7 @@ import { deriveTiming, type LeaseTiming, MIN_TTL_MS } from "../lease/timing.ts";
 import { defaultNode, type Logger, type Wiring } from "../lease/wiring.ts";
 import type { Invocation } from "../locks/api.ts";
 import {
+  aBoolean,
   aFunction,
   aNumber,
   anInteger,
@@ -87,6 +88,18 @@ export interface SchedulerOptions<T extends readonly Task[]> {
   readonly maxClockOffsetMs?: number | undefined;
   /** Below the store's prefix. Default `locks/`. All nodes must agree on it. */
   readonly prefix?: string | undefined;
+}
+
+export interface TriggerOptions {
+  /**
+   * Whether this process may run it. Default true. If not, a node that follows the schedule does, when it looks next: after the run that is under way, or
+   * with the next tick.
+   */
+  readonly here?: boolean | undefined;
+  /** Ends the waiting, and stops the run where it is this process's own. What was asked for stands. */
+  readonly signal?: AbortSignal | undefined;
+  /** How long to wait for its end, in milliseconds. Default: the task's `timeoutMs` and four times `ttlMs`; 0 to 30 days. */
+  readonly waitMs?: number | undefined;
 }
 
 export interface TaskConfig {
@@ -240,6 +253,10 @@ function missedFault(value: unknown): string | undefined {
 
 export function checkRunOptions(given: unknown): void {
   if (given !== undefined) checkOptions("Scheduler.run", given, { signal: signalFault });
+}
+
+export function checkTrigger(given: unknown): void {
+  checkOptions("Scheduler.trigger", given, { here: aBoolean, signal: signalFault, waitMs: aNumber("milliseconds", 0, 30 * 86_400_000) });
 }
 
 export function checkRunDue(given: unknown): void {

@@ -1,7 +1,9 @@
 import { toDate } from "../clock/calendar.ts";
-import { link } from "../clock/wait.ts";
+import { link, sleep } from "../clock/wait.ts";
 import { type AnyConsensusError, ConfigError, ConsensusError, NotHeldError, StoreUnavailableError } from "../errors.ts";
 import { inBackground, type Running } from "../lease/running.ts";
+import type { SessionTie } from "../lease/session-tie.ts";
+import { defaultPollMs } from "../lease/timing.ts";
 import { Emitter, type Wiring } from "../lease/wiring.ts";
 import type { Invocation } from "../locks/api.ts";
 import type { RunRecord, TaskEventKind } from "../record/run-record.ts";
@@ -13,16 +15,19 @@ import { publish } from "./diagnostics.ts";
 import {
   checkRunDue,
   checkRunOptions,
+  checkTrigger,
+  DEFAULT_TIMEOUT_MS,
   remainingOf,
   type SchedulerConfig,
   schedulerConfig,
   type SchedulerOptions,
   type Task,
+  type TriggerOptions,
 } from "./options.ts";
 import { readTasks, type TaskStatus } from "./status.ts";
 import { type TimedStore, timedStore } from "./store-time.ts";
 import { DRIVER_COUNTERS, type DriverCounter, TaskDriver, type TurnEnd } from "./task-driver.ts";
-import { toRunRecord } from "./task-state.ts";
+import { type RunEntry, toRunRecord } from "./task-state.ts";
 import type { TickText } from "./tick-times.ts";
 
 type Names<T extends readonly Task[]> = T[number]["name"];
@@ -57,6 +62,7 @@ export type SchedulerHealth =
  */
 export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
   readonly #config: SchedulerConfig;
+  readonly #session: SessionTie | undefined;
   readonly #store: TimedStore;
   readonly #emitter: Emitter;
   readonly #drivers = new Map<string, TaskDriver>();
@@ -64,9 +70,13 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
   #engine: Engine | undefined;
   #fatal: AnyConsensusError | undefined;
 
-  /** @throws ConfigError with every fault of the options and of all tasks at once. */
-  constructor(options: Wiring & SchedulerOptions<T>) {
+  /**
+   * @param session what its runs are held through, with the timing of that: `session.scheduler(options)` says it.
+   * @throws ConfigError with every fault of the options and of all tasks at once.
+   */
+  constructor(options: Wiring & SchedulerOptions<T>, session?: SessionTie) {
     this.#config = schedulerConfig(options);
+    this.#session = session;
     this.#store = timedStore(openStore(options.store));
     for (const { key } of this.#config.tasks) this.#store.checkKey(key);
     this.#emitter = new Emitter(options);
@@ -75,14 +85,15 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
       publish({ task: run.task, kind, run });
     };
     const count = (name: DriverCounter): void => void (this.#counts[name] += 1);
-    const context = { store: this.#store, config: this.#config, emitter: this.#emitter, logger: options.logger, tell, count };
+    const context = { store: this.#store, config: this.#config, emitter: this.#emitter, logger: options.logger, session, tell, count };
     for (const task of this.#config.tasks) this.#drivers.set(task.name, new TaskDriver(task, context));
   }
 
   /**
    * Runs the tasks whenever they are due, each tick on one node, until `signal` aborts; then it claims nothing any more, tells what runs to
    * stop, and returns when it has.
-   * @throws ConfigError when it already runs; StoreUnsafeError; WorkNotStoppedError. An outage it outlives, and a task's error is the task's.
+   * @throws ConfigError when it already runs; StoreUnsafeError; WorkNotStoppedError; LeaseLostError when the session that it belongs to is lost. An
+   * outage it outlives, and a task's error is the task's.
    */
   async run(options?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
     checkRunOptions(options);
@@ -96,16 +107,23 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
     this.#engine = engine;
     this.#fatal = undefined;
     const stop = new AbortController();
-    const unlink = link(options?.signal, stop);
+    const unlinks = this.#stoppedBy(options?.signal, stop);
     try {
       await engine.run(stop.signal);
+      // No waiting brings a lost session back.
+      if (this.#session?.membership.lost === true) this.#session.membership.assertHeld();
     } catch (e) {
       if (ConsensusError.is(e)) this.#fatal = e;
       throw e;
     } finally {
-      unlink();
+      for (const unlink of unlinks) unlink();
       this.#engine = undefined;
     }
+  }
+
+  #stoppedBy(signal: AbortSignal | undefined, stop: AbortController): readonly (() => void)[] {
+    const session = this.#session?.whenOver((reason) => stop.abort(reason));
+    return [link(signal, stop), ...(session === undefined ? [] : [session])];
   }
 
   /** `run` for frameworks: returns at once. Nobody needs to await `done`; an error that ends it is in `health()`, the log, and `stop()`. */
@@ -131,7 +149,7 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
     const endsAtMs = during === undefined ? undefined : clock.monotonicMs() + remainingOf(during);
     const left = endsAtMs === undefined ? undefined : { remainingMs: (): number => endsAtMs - clock.monotonicMs() };
     const stop = new AbortController();
-    const unlink = link(options?.signal, stop);
+    const unlinks = this.#stoppedBy(options?.signal, stop);
     const stops: AbortController[] = [];
     const onStop = (): void => {
       for (const one of stops) one.abort();
@@ -156,7 +174,7 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
       return await this.#report(ends);
     } finally {
       stop.signal.removeEventListener("abort", onStop);
-      unlink();
+      for (const unlink of unlinks) unlink();
     }
   }
 
@@ -203,25 +221,62 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
   }
 
   /**
-   * Runs it here and now, whether or not a tick is due, and answers with how it ended. It consumes no tick.
-   * @throws NotHeldError when a run is under way; RecordError, StoreUnavailableError, StoreUnsafeError, StoreAccessError.
+   * Runs it once more, whether or not a tick is due or it is paused, and answers with how that ended. It consumes no tick. Where no run is under way it
+   * begins here and now. Where one is, the wish is left in the task's control object, and the next who finds the task free carries it out, here or
+   * elsewhere. Several wishes are as many runs, one after the other.
+   * @throws NotHeldError after `waitMs`: what was asked for stands; the reason of `signal`, which stops a run of this process, too; ConfigError for a task that is not among these;
+   * RecordError, StoreUnavailableError, StoreUnsafeError, StoreAccessError.
    */
-  async trigger(task: Names<T>): Promise<RunRecord> {
+  async trigger(task: Names<T>, options: TriggerOptions = {}): Promise<RunRecord> {
+    checkTrigger(options);
+    const { here = true, signal } = options;
+    signal?.throwIfAborted();
     const driver = this.#driver(task);
-    const { name, key } = driver.task;
-    if (!driver.busy) {
-      driver.busy = true;
-      try {
-        const end = await driver.turn({ signal: new AbortController().signal }, true);
-        const entry = end.ran.find(({ kind }) => kind === "trigger");
-        if (entry !== undefined) return toRunRecord(name, entry);
-        if (end.error !== undefined) throw end.error;
-      } finally {
-        driver.busy = false;
-        this.#engine?.wake();
-      }
+    const { name, key, timeoutMs = DEFAULT_TIMEOUT_MS } = driver.task;
+    const { clock } = this.#store;
+    const { timing } = this.#config;
+    const waitMs = options.waitMs ?? timeoutMs + 4 * timing.ttlMs;
+    const untilMs = clock.monotonicMs() + waitMs;
+    const now = here ? await this.#byHand(driver, true, (run) => run.kind === "trigger", signal) : undefined;
+    if (now !== undefined) return now;
+    signal?.throwIfAborted();
+    const { triggers } = await this.#change(task, (was) => ({ ...was, triggers: was.triggers + 1 }));
+    const isIt = (run: RunEntry): boolean => run.asked === triggers;
+    for (;;) {
+      if (here) await this.#byHand(driver, false, isIt, signal);
+      else if (!driver.busy) await readTasks(this.#store, [{ name, key }], timing.requestTimeoutMs);
+      const end = driver.endOf(triggers);
+      if (end !== undefined) return toRunRecord(name, end);
+      const leftMs = untilMs - clock.monotonicMs();
+      if (leftMs <= 0)
+        throw new NotHeldError(`task "${name}" was not run by hand within ${waitMs} ms (waitMs). What was asked for stands`, { key });
+      await sleep(clock, Math.min(leftMs, defaultPollMs(timing.ttlMs)), { signal, keepAlive: true });
+      signal?.throwIfAborted();
     }
-    throw new NotHeldError(`task "${name}" can't be triggered: a run of it is under way`, { key });
+  }
+
+  /** One turn of a task that nothing of this process follows at the moment. @returns the run that was meant, if it was done. */
+  async #byHand(
+    driver: TaskDriver,
+    atOnce: boolean,
+    isIt: (run: RunEntry) => boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<RunRecord | undefined> {
+    if (driver.busy) return undefined;
+    driver.busy = true;
+    const stop = new AbortController();
+    const unlink = link(signal, stop);
+    stop.signal.addEventListener("abort", () => driver.performance?.askToStop("stopped"), { once: true });
+    try {
+      const end = await driver.turn({ signal: stop.signal }, atOnce);
+      const entry = end.ran.find((run) => isIt(run));
+      if (entry === undefined && end.error !== undefined) throw end.error;
+      return entry && toRunRecord(driver.task.name, entry);
+    } finally {
+      unlink();
+      driver.busy = false;
+      this.#engine?.wake();
+    }
   }
 
   /** Nodes claim no tick of it any more; a run that is under way goes on. @throws StoreUnavailableError when it is not known to be done. */

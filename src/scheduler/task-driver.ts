@@ -1,16 +1,18 @@
 /** One task, as one process follows it: looks at its record, decides, claims, runs, and says when to look again. */
 import { ConsensusError } from "../errors.ts";
+import type { SessionTie } from "../lease/session-tie.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import type { Emitter, Logger } from "../lease/wiring.ts";
 import { sleep } from "../clock/wait.ts";
 import type { RunRecord, TaskEventKind } from "../record/run-record.ts";
 import { type Control, type ControlContext, NO_CONTROL, readControl, type SeenControl } from "./control.ts";
-import { decide, type Note, type Occurrence, type Plan } from "./decide.ts";
+import { decide, type Note, type Occurrence, type Plan, type Wish } from "./decide.ts";
 import { DEFAULT_TIMEOUT_MS, type SchedulerConfig, type TaskConfig } from "./options.ts";
 import type { TimedStore } from "./store-time.ts";
-import { RESERVE_MS, TaskRecord } from "./task-record.ts";
+import { RESERVE_MS } from "./run-lease.ts";
+import { TaskRecord } from "./task-record.ts";
 import { Performance } from "./task-run.ts";
-import { type RunEntry, type TaskState, toRunRecord, withLook } from "./task-state.ts";
+import { encodeState, type RunEntry, type TaskState, toRunRecord, withLook } from "./task-state.ts";
 import type { Schedule } from "./tick-times.ts";
 
 export interface DriverContext {
@@ -18,6 +20,8 @@ export interface DriverContext {
   readonly config: SchedulerConfig;
   readonly emitter: Emitter;
   readonly logger: Logger | undefined;
+  /** What runs are held through; without: a lease of their own each. */
+  readonly session: SessionTie | undefined;
   tell(kind: TaskEventKind, run: RunRecord): void;
   count(name: DriverCounter): void;
 }
@@ -74,7 +78,7 @@ export class TaskDriver {
   constructor(task: TaskConfig, context: DriverContext) {
     this.task = task;
     this.#context = context;
-    this.#record = new TaskRecord(task.key, context.store, context.config);
+    this.#record = new TaskRecord(task.key, context);
   }
 
   get schedule(): Promise<Schedule> {
@@ -86,7 +90,14 @@ export class TaskDriver {
   }
 
   counters(): Readonly<Record<string, number>> {
-    return this.#record.lease.counters.snapshot();
+    return this.#record.lease.object.counters.snapshot();
+  }
+
+  /** How the run ended that was asked for by this number, as the record was last seen. */
+  endOf(asked: number): RunEntry | undefined {
+    const { run, history = [] } = this.#record.state ?? {};
+    const found = [...history, ...(run === undefined ? [] : [run])].find((entry) => entry.asked === asked);
+    return found?.end === undefined ? undefined : found;
   }
 
   /** Looks and does what is due, until nothing is. Never rejects; trouble is a value, and says when to try again. */
@@ -133,7 +144,10 @@ export class TaskDriver {
         this.#context.count("looks");
         await this.#record.look(turn.signal);
       }
+      const { etag } = this.#record;
       const plan = await this.#plan(asked, turn.called === true);
+      // Another scheduler of this process, or a look for people, has seen a newer version meanwhile: that one was not judged.
+      if (this.#record.etag !== etag) continue;
       switch (plan.kind) {
         case "superseded":
           return { elsewhere: false, nextAtMs: this.#superseded() };
@@ -180,14 +194,14 @@ export class TaskDriver {
       policy: { ...task.policy, graceOfLooks: called && !task.graceGiven },
       nowMs,
       knownSinceMs: this.#lookedAtMs ?? nowMs,
-      wish: byHand && state !== undefined ? { ...wish, triggers: Math.max(wish.triggers, state.triggered) + 1 } : wish,
+      wish: { ...wish, byHand: byHand && state !== undefined },
     });
     this.#compareZones(state);
     return plan;
   }
 
   /** What operators want: as the record has it, unless a flag or an unusual end says that the object has to be read. */
-  async #wish(state: TaskState | undefined): Promise<{ paused: boolean; notBeforeMs: number; triggers: number }> {
+  async #wish(state: TaskState | undefined): Promise<Wish> {
     const { etag = "", isFlagged } = this.#record;
     const flagged = state === undefined || isFlagged || state.unread;
     const unusual = state?.run !== undefined && state.run.end === undefined;
@@ -231,7 +245,7 @@ export class TaskDriver {
   }
 
   async #claim(plan: Extract<Plan, { kind: "claim" }>, turn: Turn): Promise<RunEntry | undefined> {
-    if (turn.during !== undefined) this.#record.forInvocation(turn.during.remainingMs());
+    if (turn.during !== undefined) this.#record.lease.forInvocation(turn.during.remainingMs());
     const entry = this.#running(plan.occurrence, this.#record.nextToken);
     const before = plan.state.run === undefined ? [] : [plan.state.run];
     const noted = plan.notes.map((note) => this.#entryOf(note));
@@ -245,7 +259,7 @@ export class TaskDriver {
   }
 
   #running(occurrence: Occurrence, token: number): RunEntry {
-    const { kind, tick, attempt, missed, since } = occurrence;
+    const { kind, tick, attempt, missed, since, asked } = occurrence;
     const { node } = this.#context.config;
     const start = this.#nowMs();
     return {
@@ -258,13 +272,14 @@ export class TaskDriver {
       start,
       missed,
       ...(since === undefined ? {} : { since }),
+      ...(asked === undefined ? {} : { asked }),
       tz: zoneData(),
     };
   }
 
   async #perform(tenancy: Tenancy, entry: RunEntry, state: TaskState, turn: Turn): Promise<RunEntry | undefined> {
     const invocationMs = turn.during === undefined ? undefined : turn.during.remainingMs() - RESERVE_MS;
-    const { lease } = this.#record;
+    const lease = this.#record.lease.object;
     const performance = new Performance(
       {
         task: this.task.name,
@@ -282,10 +297,11 @@ export class TaskDriver {
     );
     // Claimed, and asked to stop before it began: given back as it was, for another to begin at once.
     if (turn.signal.aborted) {
+      tenancy.payload = encodeState(state);
       await tenancy.release("stopped");
       return undefined;
     }
-    this.#record.noteBegun(tenancy.fencingToken);
+    this.#record.lease.noteBegun(tenancy.fencingToken);
     this.#flagged = 0;
     this.performance = performance;
     this.#tell("claimed", entry);
@@ -317,7 +333,7 @@ export class TaskDriver {
           }
         : undefined;
     const control = this.#flagged > 0 ? this.#control?.control : undefined;
-    return { ...state, run: entry, retry, paused: control?.paused ?? state.paused, unread: this.#flagged > 0 };
+    return { ...state, run: entry, retry, paused: control?.paused ?? state.paused, unread: state.unread || this.#flagged > 0 };
   }
 
   readonly #hooks: TenancyHooks = {
@@ -334,7 +350,7 @@ export class TaskDriver {
 
   /** Somebody knocked: what do operators want of this run? A look that fails is made up for by whoever comes next (`unread`). */
   async #obey(): Promise<void> {
-    const { store, timing } = this.#record.lease.settings;
+    const { store, timing } = this.#record.lease.object.settings;
     const { performance } = this;
     // Who knocks while the flag still stands leaves it at that, so the object is read again when a renewal has taken the flag off.
     for (let round = 0; round < 2 && this.performance === performance; round++) {
@@ -363,7 +379,7 @@ export class TaskDriver {
 
   /** Another runs it: whether it still lives is seen after W at the earliest. */
   #watched(tickMs: number | undefined): number {
-    const W = this.#record.watchMs;
+    const W = this.#record.lease.watchMs;
     const watch = this.#nowMs() + W * (1 + this.#context.store.random.unit() / 2);
     return Math.min(watch, this.#jittered(tickMs) ?? watch);
   }

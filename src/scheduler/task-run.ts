@@ -126,6 +126,16 @@ export class Performance {
   async run(): Promise<RunEntry> {
     const timer = new AbortController();
     void this.#timeOut(timer.signal);
+    // A session that closes waits until its record says how it ended.
+    const settled = this.tenancy.work?.();
+    try {
+      return await this.#perform(timer);
+    } finally {
+      settled?.();
+    }
+  }
+
+  async #perform(timer: AbortController): Promise<RunEntry> {
     const outcome = await this.#call();
     timer.abort();
     const entry = this.#ended(outcome);

@@ -30,6 +30,8 @@ export interface RunEntry {
   readonly error?: string | undefined;
   readonly value?: Json | undefined;
   readonly missed?: number | undefined;
+  /** Of a run by hand that was asked for in the control object: by which number. */
+  readonly asked?: number | undefined;
   readonly progress?: { readonly text: string; readonly fraction?: number | undefined } | undefined;
   /** Version of the time-zone data of its node. */
   readonly tz?: string | undefined;
@@ -150,6 +152,7 @@ function readRun(value: unknown): RunEntry {
     ...optional(o, "error", () => text(o, "error")),
     ...optional(o, "value", () => o["value"] as Json),
     ...optional(o, "missed", () => count(o, "missed", 0)),
+    ...optional(o, "asked", () => count(o, "asked")),
     ...optional(o, "progress", () => readProgress(o["progress"])),
     ...optional(o, "tz", () => text(o, "tz")),
   };

@@ -8,7 +8,7 @@ import { compareRecords, type LeaseRecord, type TimedRecord } from "../record/re
  * released, and the acquisition can never be applied any more. It shows anything else: then the store has decided.
  */
 export function settleBy(
-  { lease, nonces, base }: Abandoned,
+  { lease, nonces, base, payload }: Abandoned,
   seen: { readonly etag: string; readonly record: LeaseRecord } | undefined,
 ): LogicalWrite<TimedRecord> | "decided" | "look again" {
   const { highest } = lease.view;
@@ -20,7 +20,8 @@ export function settleBy(
   const { record } = seen;
   // A read from before what is known settles nothing (rule W7).
   if (highest !== undefined && compareRecords(record, highest) < 0) return "look again";
-  if (record.state === "held" && nonces.includes(record.holderNonce)) return { base: seen, record: lease.release(record, {}) };
+  if (record.state === "held" && nonces.includes(record.holderNonce))
+    return { base: seen, record: lease.release(record, {}, payload ?? record.payload) };
   if (base?.etag !== seen.etag) return "decided";
   // It was free for the taking. As released it stays so; what kept others out of it is kept.
   const endedBy = record.state === "released" ? record.endedBy : "other";

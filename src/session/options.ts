@@ -60,3 +60,11 @@ export function checkSessionManager(given: unknown): void {
   const names = typeof given === "object" && given !== null ? Object.keys(given) : [];
   throwFaults("session.manager(options)", unknownNames(names, OF_MANAGER, "option"));
 }
+
+const OF_SCHEDULER = ["tasks", "gate", "drainMs", "concurrency", "spreadMs", "maxClockOffsetMs"];
+
+/** What `session.scheduler` takes: nothing that belongs to the session's own lease. */
+export function checkSessionScheduler(given: unknown): void {
+  const names = typeof given === "object" && given !== null ? Object.keys(given) : [];
+  throwFaults("session.scheduler(options)", unknownNames(names, OF_SCHEDULER, "option"));
+}

@@ -6,19 +6,27 @@ import { LeaseObject } from "../lease/lease-object.ts";
 import type { LeaseSignal } from "../lease/lease-signal.ts";
 import type { SessionTenancy } from "../lease/session-tenancy.ts";
 import type { ReleaseOutcome, Tenancy, TenancyHooks } from "../lease/tenancy.ts";
-import { Emitter } from "../lease/wiring.ts";
+import { Emitter, type Wiring } from "../lease/wiring.ts";
 import { freshId, link, sleep } from "../clock/wait.ts";
 import type { HoldOptions } from "../locks/api.ts";
 import { LockFace } from "../locks/face.ts";
 import { memberKey } from "../record/keys.ts";
 import type { Flag, Json } from "../record/record.ts";
+import type { SchedulerOptions, Task } from "../scheduler/options.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { openStore } from "../store/open-store.ts";
 import { Cleaner } from "./cleaner.ts";
 import { gated } from "./gate.ts";
 import { Holdings } from "./holdings.ts";
 import { SessionLeases } from "./session-leases.ts";
-import { checkSessionManager, sessionConfig, type SessionConfig, type SessionOptions } from "./options.ts";
+import { checkSessionManager, checkSessionScheduler, sessionConfig, type SessionConfig, type SessionOptions } from "./options.ts";
+
+/** What a scheduler may say for itself; the rest is the session's. */
+export type SessionSchedulerOptions<T extends readonly Task[]> = Pick<
+  SchedulerOptions<T>,
+  "tasks" | "gate" | "drainMs" | "concurrency" | "spreadMs" | "maxClockOffsetMs"
+>;
 
 /** What an election may say for itself; the rest is the session's. */
 export type SessionManagerOptions<M extends Json> = Pick<
@@ -134,11 +142,25 @@ export class Session implements AsyncDisposable {
    */
   manager<M extends Json = Json>(options: SessionManagerOptions<M>): Manager<M> {
     checkSessionManager(options);
+    return new Manager<M>({ drainMs: this.#config.drainMs, ...options, ...this.#own() }, this.#holdings);
+  }
+
+  /**
+   * A scheduler of this session: its runs cost no renewals and are lost when the session is, each with its own signal and reason. `run` then rejects
+   * with that loss; it returns when the session is closed. What a run says by `progress` is seen when it has ended, because nothing is written before.
+   * @throws ConfigError with every fault of the options and of all tasks at once.
+   */
+  scheduler<const T extends readonly Task[]>(options: SessionSchedulerOptions<T>): Scheduler<T> {
+    checkSessionScheduler(options);
+    return new Scheduler<T>({ drainMs: this.#config.drainMs, ...options, ...this.#own() }, this.#holdings);
+  }
+
+  /** What the faces of this session share with it. */
+  #own(): Wiring & Pick<ManagerOptions<Json>, "prefix" | "ttlMs" | "marginMs" | "requestTimeoutMs"> {
     const { prefix, timing } = this.#config;
     const { ttlMs, marginMs, requestTimeoutMs } = timing;
     const { logger, onEvent } = this.#options;
-    const own = { store: this.#gated, node: this.node, logger, onEvent, prefix, ttlMs, marginMs, requestTimeoutMs };
-    return new Manager<M>({ drainMs: this.#config.drainMs, ...options, ...own }, this.#holdings);
+    return { store: this.#gated, node: this.node, logger, onEvent, prefix, ttlMs, marginMs, requestTimeoutMs };
   }
 
   /** No request. Red when it could not renew, or is lost. */

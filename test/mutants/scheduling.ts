@@ -6,6 +6,8 @@ const POLICIES = "test/scheduler/policies.test.ts";
 const TIMES = "test/scheduler/times.test.ts";
 const RUN_DUE = "test/scheduler/run-due.test.ts";
 const OPERATORS = "test/scheduler/operators.test.ts";
+const TRIGGER = "test/scheduler/trigger.test.ts";
+const SESSION = "test/session/scheduler.test.ts";
 const REQUESTS = "test/scheduler/requests.test.ts";
 
 export const SCHEDULING: readonly TestedMutant[] = [
@@ -30,8 +32,8 @@ export const SCHEDULING: readonly TestedMutant[] = [
     edits: [
       edit(
         "scheduler/task-record.ts",
-        "return Math.abs(this.#store.time.aheadMs()) > this.#config.maxClockOffsetMs;",
-        "return Number.isNaN(this.#store.time.aheadMs());",
+        "return Math.abs(store.time.aheadMs()) > config.maxClockOffsetMs;",
+        "return store.time.aheadMs() > 1000 * config.maxClockOffsetMs;",
       ),
     ],
     tests: [TIMES],
@@ -47,9 +49,9 @@ export const SCHEDULING: readonly TestedMutant[] = [
     breaks: "a run's lease is not kept while it runs",
     edits: [
       edit(
-        "scheduler/task-record.ts",
-        "this.#lease = this.#leaseObject(config.timing, true);",
-        "this.#lease = this.#leaseObject(config.timing, false);",
+        "scheduler/run-lease.ts",
+        "this.#lease = this.#leaseObject(context.config.timing, true);",
+        "this.#lease = this.#leaseObject(context.config.timing, false);",
       ),
     ],
     tests: [POLICIES],
@@ -83,8 +85,8 @@ export const SCHEDULING: readonly TestedMutant[] = [
     edits: [
       edit(
         "scheduler/decide.ts",
-        "const state = { lastTick: s.nowMs, ...s.definition };",
-        "const state = { lastTick: s.nowMs - 86_400_000, ...s.definition };",
+        "const state = { lastTick: s.nowMs, ...s.definition,",
+        "const state = { lastTick: s.nowMs - 86_400_000, ...s.definition,",
       ),
     ],
     tests: [POLICIES],
@@ -208,6 +210,72 @@ export const SCHEDULING: readonly TestedMutant[] = [
     breaks: "unpause runs what was due while it was paused",
     edits: [edit("scheduler/scheduler.ts", "notBeforeMs: Math.max(now.notBeforeMs, at) }", "notBeforeMs: Math.min(now.notBeforeMs, at) }")],
     tests: [OPERATORS],
+  },
+  {
+    id: "sched-triggers-forgotten",
+    breaks: "of several runs that were asked for by hand only the first is remembered",
+    edits: [
+      edit(
+        "scheduler/decide.ts",
+        "{ ...wished, triggered, unread: s.wish.triggers > triggered }",
+        "{ ...wished, triggered, unread: false }",
+      ),
+    ],
+    tests: [TRIGGER],
+  },
+  {
+    id: "sched-trigger-consumes-a-wish",
+    breaks: "a run by hand that begins at once is counted as one that was asked for in the control object",
+    edits: [
+      edit(
+        "scheduler/decide.ts",
+        "if (s.wish.byHand === true) return claim(byHand, wished);",
+        "if (s.wish.byHand === true) return claim(byHand, { ...wished, triggered: wished.triggered + 1 });",
+      ),
+    ],
+    tests: [TRIGGER],
+  },
+  {
+    id: "sched-writes-over-the-unjudged",
+    breaks: "C1: what another of this process has written meanwhile is written over",
+    edits: [edit("scheduler/task-driver.ts", "if (this.#record.etag !== etag) continue;", "")],
+    tests: [TRIGGER],
+  },
+  {
+    id: "sched-dead-member-not-ended",
+    breaks: "S7: a run of a dead session is never free",
+    edits: [edit("scheduler/run-lease.ts", 'if (judgement?.kind !== "end") return;', "if (looks >= 0) return;")],
+    tests: [SESSION],
+  },
+  {
+    id: "sched-session-closes-without-a-word",
+    breaks: "S16: the record of a run does not say how it ended when its session closes",
+    edits: [
+      edit(
+        "lease/session-tenancy.ts",
+        "const saysMore = Object.keys(fields).length > 0 || this.payload !== this.record.payload;",
+        "const saysMore = Object.keys(fields).length > 0;",
+      ),
+    ],
+    tests: [SESSION],
+  },
+  {
+    id: "sched-cleaner-forgets-the-end",
+    breaks: "S14: a finish without an answer is released as it was claimed, and runs again",
+    edits: [edit("session/cleaning.ts", "lease.release(record, {}, payload ?? record.payload)", "lease.release(record, {})")],
+    tests: [SESSION],
+  },
+  {
+    id: "sched-session-not-waited-for",
+    breaks: "H7: a session closes under a run",
+    edits: [edit("scheduler/task-run.ts", "const settled = this.tenancy.work?.();", "const settled = (): void => {};")],
+    tests: [SESSION],
+  },
+  {
+    id: "sched-stop-hides-the-loss",
+    breaks: "S2: who stops the runs of a lost session tells them of a stop",
+    edits: [edit("lease/session-tenancy.ts", "if (this.isHeld()) this.#belief.askToStop(reason);", "this.#belief.askToStop(reason);")],
+    tests: [SESSION],
   },
   {
     id: "sched-looks-before-each-claim",

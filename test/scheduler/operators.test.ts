@@ -1,20 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { TaskRun } from "../../src/scheduler/options.ts";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
-import {
-  brokenOf,
-  HOUR,
-  type JobOptions,
-  jobOn,
-  ledger,
-  MINUTE,
-  pause,
-  schedulerOn,
-  START,
-  stateIn,
-  taskEvents,
-  ticksOf,
-} from "./harness.ts";
+import { HOUR, type JobOptions, jobOn, ledger, MINUTE, pause, schedulerOn, START, stateIn, taskEvents, ticksOf } from "./harness.ts";
 
 const obeys = (r: TaskRun): Promise<never> =>
   new Promise((_resolve, reject) => r.signal.addEventListener("abort", () => reject(r.signal.reason), { once: true }));
@@ -64,25 +51,6 @@ describe("what operators want", () => {
     await world.advance(30 * MINUTE);
     expect(books.runs).toHaveLength(1);
     await expect(world.until(operator.cancel("job"))).rejects.toMatchObject({ code: "NOT_HELD" });
-  });
-
-  it("trigger runs it here and now, consumes no tick, and is refused while a run is under way", async () => {
-    const world = testWorld({ seed: 4 });
-    const books = ledger();
-    const o: JobOptions = { task: { cron: "0 * * * *" }, work: async (_r, node) => void (await pause(node, 10_000)) };
-    const a = jobOn(world, "a", books, o);
-    const b = schedulerOn(world, world.node("b"), books, o);
-    await world.advance(10 * MINUTE);
-    const run = world.until(b.trigger("job"));
-    await expect(run).resolves.toMatchObject({ kind: "trigger", state: "succeeded", holder: "b" });
-    const own = a.scheduler.trigger("job");
-    await world.advance(2_000);
-    await expect(world.until(b.trigger("job"))).rejects.toMatchObject({ code: "NOT_HELD" });
-    await world.until(own);
-    await world.advance(HOUR);
-    expect(books.runs).toHaveLength(3);
-    expect(books.runs[2]).toMatchObject({ tick: START + HOUR, catchUp: false });
-    expect(brokenOf(books)).toEqual([]);
   });
 
   it("history, status and preview say what is; progress is seen from the next renewal on", async () => {

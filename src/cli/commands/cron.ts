@@ -65,10 +65,12 @@ export function define(command: Command, run: Run): void {
     );
   command
     .command("trigger <file> <task>")
-    .description("Runs it here and now.")
-    .action((file: string, task: string) =>
+    .description("Runs it once more, here and now, or as soon as the run that is under way has ended; waits for its end.")
+    .option("--elsewhere", "leave it to the nodes that run the file: after the run that is under way, or with the next tick")
+    .action((file: string, task: string, { elsewhere }: { readonly elsewhere?: boolean }) =>
       run(async (context) => {
-        const end = await (await schedulerOf(context, file)).trigger(task);
+        const scheduler = await schedulerOf(context, file);
+        const end = await scheduler.trigger(task, { here: elsewhere !== true, signal: context.signals.stop });
         if (context.out.json) context.out.value(end);
         else context.out.line(`${task}: ${end.state}${end.error === undefined ? "" : `: ${end.error}`}`);
         return end.state === "succeeded" ? EXIT.ok : EXIT.no;
