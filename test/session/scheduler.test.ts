@@ -115,9 +115,11 @@ describe("session.scheduler", () => {
   it("close() stops the runs and waits for their records, which say so before the session is over", async () => {
     const world = testWorld({ seed: 4 });
     const books = ledger();
-    const a = await tied(world, world.node("a"), books, obeys, { retries: 1 });
+    const slowly = async (r: TaskRun): Promise<never> => await obeys(r).finally(async () => void (await pause(world.node("a"), 4_000)));
+    const a = await tied(world, world.node("a"), books, slowly, { retries: 1 });
     await world.advance(HOUR + 10_000);
     await world.until(a.session.close());
+    expect(books.runs[0]?.endedAt).toBeLessThanOrEqual(START + world.nowMs);
     await world.until(a.run);
     expect(a.seen).toMatchObject([{ code: "LEASE_ENDED" }]);
     expect(stateIn(world)).toMatchObject({ run: { state: "cancelled", attempt: 1 }, retry: { attempt: 2 } });
