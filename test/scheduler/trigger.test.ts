@@ -106,8 +106,8 @@ describe("trigger", () => {
   it("of a task that is not among these: an error that names those that are", async () => {
     const world = testWorld({ seed: 10 });
     const op = schedulerOn(world, world.node("op"), ledger(), HOURLY);
-    await expect(world.until(op.trigger("gone" as "job"))).rejects.toMatchObject({ code: "CONFIG" });
-    await expect(world.until(op.trigger("gone" as "job"))).rejects.toThrow(/no task "gone"; known are job/);
+    await expect(world.until(op.trigger("gone"))).rejects.toMatchObject({ code: "CONFIG" });
+    await expect(world.until(op.trigger("gone"))).rejects.toThrow(/no task "gone"; known are job/);
     await expect(world.until(op.trigger("job", { waitMs: -1 }))).rejects.toMatchObject({ code: "CONFIG" });
   });
 
