@@ -104,7 +104,7 @@ export class LeaseObject {
       instance: this.instance,
       nonce,
       holderNonce: nonce,
-      fencingToken: Math.max((base?.fencingToken ?? 0) + 1, leastToken),
+      fencingToken: (base?.fencingToken ?? 0) + 1,
       version: (base?.version ?? 0) + 1,
       acquiredAt,
       renewedAt,
@@ -113,7 +113,8 @@ export class LeaseObject {
       lockDelayMs,
       extra: base?.extra ?? {},
     };
-    return session === undefined ? { ...record, ...bounds } : { ...record, session: session.ref };
+    const fencingToken = Math.max(record.fencingToken, leastToken);
+    return session === undefined ? { ...record, fencingToken, ...bounds } : { ...record, fencingToken, session: session.ref };
   }
 
   /** It has a time of its own from now on, whatever it was held by. */

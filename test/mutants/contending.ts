@@ -25,7 +25,7 @@ export const CONTENDING: readonly TestedMutant[] = [
     edits: [
       edit(
         "lease/contend.ts",
-        "record: lease.acquisition(view.current?.record, options.payload ?? view.current?.record.payload),",
+        "record: lease.acquisition(view.current?.record, options.payload ?? view.current?.record.payload, options.leastToken),",
         'record: by === "orphan" && view.current?.record.session === undefined && view.current !== undefined ? lease.renewal(view.current.record) : lease.acquisition(view.current?.record),',
       ),
     ],
