@@ -19,6 +19,11 @@ export function remainingMs(deadline: Instant, now: Instant): number {
   return Math.min(deadline.monotonicMs - now.monotonicMs, deadline.wallMs - now.wallMs);
 }
 
+/** Whichever is first, on each clock for itself. */
+export function earlier(a: Instant, b: Instant): Instant {
+  return { monotonicMs: Math.min(a.monotonicMs, b.monotonicMs), wallMs: Math.min(a.wallMs, b.wallMs) };
+}
+
 /** By how much the wall clock moved more than the monotonic one since `since`: a step of the wall clock, or a suspended machine. */
 export function clockGapMs(since: Instant, now: Instant): number {
   return now.wallMs - since.wallMs - (now.monotonicMs - since.monotonicMs);

@@ -84,7 +84,7 @@ export class Bodies {
         const results = await Promise.all(garbage.slice(i, i + REMOVED_AT_A_TIME).map(({ key }) => this.#store.remove(key, { signal })));
         signal?.throwIfAborted();
         for (const result of results) {
-          if (result !== "removed") throw result.error;
+          if (typeof result !== "string") throw result.error;
           removed++;
         }
       }

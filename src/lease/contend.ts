@@ -1,4 +1,4 @@
-import { remainingMs, readClocks, addMs } from "../clock/deadline.ts";
+import { remainingMs, readClocks, addMs, earlier } from "../clock/deadline.ts";
 import type { Instant } from "../clock/deadline.ts";
 import { link, sleep } from "../clock/wait.ts";
 import { ConsensusError, type RecordError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
@@ -204,8 +204,14 @@ function unlessInDoubt<J extends Judgement>(
 
 /** Where only the store's own time counts and the store has none to trust, waiting would never end (rules C3, T4). */
 function fit(lease: LeaseObject, verdict: StoreVerdict): StoreVerdict {
-  const { store, takeover } = lease.settings;
-  if (takeover !== "store-time" || verdict.storeTime) return verdict;
+  const { store, takeover, ephemeral } = lease.settings;
+  if (verdict.storeTime) return verdict;
+  if (ephemeral === true)
+    throw new StoreUnsafeError(
+      `"${lease.name}" is an ephemeral lock, and the times of ${store.url} were found unfit to number its tokens by: they could go back after a deletion. Use plain locks`,
+      { step: "times of the store" },
+    );
+  if (takeover !== "store-time") return verdict;
   throw new StoreUnsafeError(
     `takeover "store-time" can't work on ${store.url}: its Date and Last-Modified were found unfit to tell that a holder is dead. Use takeover "auto" or "observe"`,
     { step: "times of the store" },
@@ -221,6 +227,12 @@ async function ensureSafe(lease: LeaseObject, options: ContendOptions): Promise<
   }
 }
 
+/**
+ * How long after the read that found nothing an ephemeral key may be created: with half an hour that a signed request may be under way at most, it
+ * can't land after the deletion of a record that was made meanwhile (rule P2).
+ */
+const CREATE_WITHIN_MS = 60_000;
+
 /** One acquisition attempt, over the version that was judged. It is carried to its end even when `signal` aborts meanwhile, and then cleaned up after. */
 export async function take(
   lease: LeaseObject,
@@ -229,7 +241,7 @@ export async function take(
   open: LogicalWrite[] = [],
 ): Promise<Tenancy | undefined> {
   const { view } = lease;
-  const { store, key, timing, session } = lease.settings;
+  const { store, key, timing, session, ephemeral } = lease.settings;
   const write: LogicalWrite = {
     record: lease.acquisition(view.current?.record, options.payload ?? view.current?.record.payload, options.leastToken),
     base: view.current,
@@ -246,8 +258,11 @@ export async function take(
   };
   // A caller that waits no longer still gets the two requests that a lost reply takes.
   const patienceMs = Math.min(lifetimeMs(timing), Math.max(leftOf(options, lease), 2 * timing.requestTimeoutMs));
+  const sendBy = write.base === undefined && ephemeral === true && view.absence ? addMs(view.absence.at, CREATE_WITHIN_MS) : undefined;
+  const until = addMs(readClocks(store.clock), patienceMs);
   const end = await carryOut(context, write, {
-    until: addMs(readClocks(store.clock), patienceMs),
+    until: sendBy === undefined ? until : earlier(until, sendBy),
+    sendBy,
     forMs: lifetimeMs(timing),
     signal: options.signal,
     abortRequests: false,

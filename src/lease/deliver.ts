@@ -40,6 +40,8 @@ export interface DeliveryLimits {
   /** Attempts and looks end here; by default `forMs` after the first send. */
   readonly until?: Instant | undefined;
   readonly forMs: number;
+  /** No attempt leaves after this, whatever stops this process meanwhile. Default: `until` alone, which is looked at before each attempt. */
+  readonly sendBy?: Instant | undefined;
   /** How often it is sent at most. */
   readonly maxAttempts?: number | undefined;
   /** Ends it before the next attempt. */
@@ -83,7 +85,8 @@ export async function deliver<S>(context: DeliveryContext, write: Delivery<S>, l
       return { kind: "undecided", mayLand, error: lastError };
     }
     write.beforeSend?.();
-    const options = { timeoutMs: Math.min(context.requestTimeoutMs, leftMs), signal: limits.abortRequests ? limits.signal : undefined };
+    const signal = limits.abortRequests ? limits.signal : undefined;
+    const options = { timeoutMs: Math.min(context.requestTimeoutMs, leftMs), signal, sendBy: limits.sendBy };
     const result = await (baseEtag === undefined ? store.create(key, body, options) : store.replace(key, baseEtag, body, options));
     count(counters, result);
     let paceMs: number;

@@ -2,7 +2,7 @@ import { type HolderInfo, RecordError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { holderOf, verdictOn } from "./holder-info.ts";
-import { isKnown } from "./look.ts";
+import { isKnown, noteRead } from "./look.ts";
 import { type KeyView, observationsOf } from "./observations.ts";
 
 /** How long what was seen of a member may stand for a look at it: a listing of a thousand locks of one session reads it once. */
@@ -14,13 +14,13 @@ const MEMBER_FRESH_MS = 1_000;
  */
 export async function inspectHolder(
   store: ObjectStore,
-  of: { readonly key: string; readonly name: string },
+  of: { readonly key: string; readonly name: string; readonly ephemeral?: boolean | undefined },
   signal: AbortSignal | undefined,
 ): Promise<HolderInfo | undefined> {
   signal?.throwIfAborted();
   const views = observationsOf(store);
   const view = views.view(of.key);
-  await readInto(store, view, signal);
+  await readInto(store, view, signal, of.ephemeral);
   const ref = view.current?.record.session;
   const member = ref && views.view(ref.member);
   if (ref !== undefined && member !== undefined && !isKnown(member, ref, store.clock.monotonicMs(), MEMBER_FRESH_MS))
@@ -29,10 +29,10 @@ export async function inspectHolder(
   return holderOf(of.name, view.current, store.clock.monotonicMs(), (metadata) => metadata, verdict, member);
 }
 
-async function readInto(store: ObjectStore, view: KeyView, signal: AbortSignal | undefined): Promise<void> {
+async function readInto(store: ObjectStore, view: KeyView, signal: AbortSignal | undefined, mayBeGone = false): Promise<void> {
   const read = await store.get(view.key, { ifNoneMatch: view.current?.etag, maxBytes: MAX_RECORD_BYTES, signal });
   signal?.throwIfAborted();
   if (read.kind === "denied" || read.kind === "unavailable") throw read.error;
-  const noted = view.note(read, store.clock.monotonicMs());
+  const noted = noteRead(view, read, store.clock, mayBeGone);
   if (noted instanceof RecordError) throw noted;
 }

@@ -1,5 +1,6 @@
 import { toIso } from "../clock/calendar.ts";
 import { freshId } from "../clock/wait.ts";
+import { StoreUnsafeError } from "../errors.ts";
 import type { Json, LeaseRecord, TimedRecord } from "../record/record.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { Counters } from "./counters.ts";
@@ -34,6 +35,8 @@ export interface LeaseSettings {
   readonly keepAlive?: boolean | undefined;
   /** How long a tenancy may last: nothing is renewed beyond, and its signal aborts `graceMs` before. */
   readonly maxHold?: { readonly ms: number; readonly graceMs: number } | undefined;
+  /** Its key may be deleted while nobody holds it; who creates it begins with the store's time as token (rule P1). */
+  readonly ephemeral?: boolean | undefined;
   /** How long the key stays closed after a tenancy that was not ended by its holder (rule C6). */
   readonly lockDelayMs?: number | undefined;
 }
@@ -104,7 +107,7 @@ export class LeaseObject {
       instance: this.instance,
       nonce,
       holderNonce: nonce,
-      fencingToken: (base?.fencingToken ?? 0) + 1,
+      fencingToken: base === undefined ? this.#firstToken() : base.fencingToken + 1,
       version: (base?.version ?? 0) + 1,
       acquiredAt,
       renewedAt,
@@ -138,6 +141,20 @@ export class LeaseObject {
       flag: this.settings.releaseKeepsFlag === true ? of.flag : undefined,
       ...fields,
     };
+  }
+
+  /**
+   * Of a key that is never deleted: 1. Of one that may be: the store's time in milliseconds, which is beyond every token that was given out before
+   * the last deletion (rules P1, P2).
+   */
+  #firstToken(): number {
+    if (this.settings.ephemeral !== true) return 1;
+    const dateMs = this.view.absence?.dateMs;
+    if (dateMs !== undefined && Number.isSafeInteger(dateMs) && dateMs > 0) return dateMs;
+    throw new StoreUnsafeError(
+      `the store ${this.settings.store.url} did not say its time (Date) when it found nothing at "${this.name}": without it the tokens of an ephemeral key could go back. Use plain locks`,
+      { step: "times of the store" },
+    );
   }
 
   #next<R extends LeaseRecord>(of: R): R {

@@ -24,10 +24,14 @@ export interface LeaseSource<O> {
   /** The options that it takes beside those of every lock, and what is wrong with their relations (after each was right for itself). */
   readonly spec: OptionSpec;
   faults(options: O): readonly string[];
-  /** The object of a name. */
+  /** The object of a name, as a caller or a handle spells it. */
   keyOf(name: string): string;
+  /** Whether its keys may be deleted while nobody holds them (rules P). They have a space of their own, and names that say so. */
+  readonly ephemeral: boolean;
   /** The space of its names, as `list` wants it: keys that begin with this, the rest is an escaped name. */
   readonly prefix: string;
+  /** The space of the ephemeral locks beside it: what `prune` is about, whoever calls it. */
+  readonly ephemeralPrefix: string;
   /** How long a call waits that does not say it: long enough to outlive a dead holder. */
   defaultWaitMs(options: O): number;
   /**

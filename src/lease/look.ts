@@ -1,10 +1,12 @@
+import type { Clock } from "../clock/clock.ts";
+import { readClocks } from "../clock/deadline.ts";
 import { RecordError, type StoreUnavailableError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { SessionRef } from "../record/record.ts";
 import type { ReadResult } from "../store/object-store.ts";
 import type { LeaseObject } from "./lease-object.ts";
 import { fateOf } from "./member.ts";
-import { type KeyView, observationsOf } from "./observations.ts";
+import { type KeyView, type Noted, observationsOf } from "./observations.ts";
 
 /**
  * One look at a key: its record, and where that names a session, the record of its member too, unless it is known to be ended (rule S8).
@@ -25,6 +27,13 @@ export async function look(
     return trouble;
   const member = observationsOf(lease.settings.store).view(ref.member);
   return isKnown(member, ref, lease.nowMs(), memberWithinMs) ? undefined : await read(lease, member, signal);
+}
+
+/** @param mayBeGone the key is one that may be deleted: a read that finds nothing is news, and no contradiction. */
+export function noteRead(view: KeyView, answer: Parameters<KeyView["note"]>[0], clock: Clock, mayBeGone: boolean): Noted {
+  const at = readClocks(clock);
+  if (mayBeGone && answer.kind === "absent" && view.noteAbsence({ dateMs: answer.dateMs, at })) return "new";
+  return view.note(answer, at.monotonicMs);
 }
 
 /**
@@ -53,7 +62,7 @@ async function read(
   signal?.throwIfAborted();
   if (answer.kind === "denied") throw answer.error;
   if (answer.kind === "unavailable") return answer.error;
-  const noted = view.note(answer, lease.nowMs());
+  const noted = noteRead(view, answer, store.clock, lease.settings.ephemeral === true && view.key === lease.settings.key);
   if (noted === "stale") lease.counters.add("staleReads");
   return noted instanceof RecordError ? noted : undefined;
 }

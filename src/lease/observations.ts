@@ -1,4 +1,5 @@
 import type { ReadResult } from "../store/object-store.ts";
+import type { Instant } from "../clock/deadline.ts";
 import { RecordError } from "../errors.ts";
 import { decodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { WrittenNonces } from "./written.ts";
@@ -20,6 +21,14 @@ export interface Sighting<R extends LeaseRecord = LeaseRecord> {
 interface Contradiction {
   readonly sighting: Sighting | undefined;
   readonly sinceMs: number;
+}
+
+/** A read of ours that found nothing, at a key that may be deleted. */
+export interface Absence {
+  /** The store's `Date` of that answer: the first token of whoever creates it (rule P1). */
+  readonly dateMs: number | undefined;
+  /** After the reply. */
+  readonly at: Instant;
 }
 
 /**
@@ -45,6 +54,8 @@ export class KeyView {
   current: Sighting | undefined;
   /** A read of ours said that there is no object, and nothing contradicts it (rule W6). */
   absent = false;
+  /** The newest read that found nothing, where the key may be deleted. */
+  absence: Absence | undefined;
   /** The highest position ever seen, kept through deletions and roll-backs (rule H10). */
   highest: Position | undefined;
   /** A CAS on this ETag was refused: on the newest version seen, that settles that the store has something else. */
@@ -76,6 +87,21 @@ export class KeyView {
       case "found":
         return this.#noteFound(read, nowMs);
     }
+  }
+
+  /**
+   * A key that may be deleted is gone. That is no regression as long as the store's clock is beyond every token that was seen: whoever creates it
+   * goes on from there (rule P1).
+   * @returns whether it was taken in; otherwise it is `note`'s.
+   */
+  noteAbsence(absence: Absence): boolean {
+    if (this.highest !== undefined && !((absence.dateMs ?? 0) > this.highest.fencingToken)) return false;
+    this.notedAtMs = absence.at.monotonicMs;
+    this.absence = absence;
+    this.absent = true;
+    this.current = undefined;
+    this.contradiction = undefined;
+    return true;
   }
 
   #noteAbsent(nowMs: number): Noted {

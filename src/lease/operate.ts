@@ -11,6 +11,7 @@ import { endMember } from "./end-member.ts";
 import { writeFlag, writeOver } from "./flag.ts";
 import { judge } from "./judge.ts";
 import { LeaseObject } from "./lease-object.ts";
+import { noteRead } from "./look.ts";
 import { observationsOf, type Sighting } from "./observations.ts";
 import type { ReleaseOutcome } from "./tenancy.ts";
 
@@ -18,6 +19,8 @@ export interface OperateOptions {
   readonly signal?: AbortSignal | undefined;
   /** Who says so, for people: stands in the flag. */
   readonly by?: string | undefined;
+  /** The key is one that may be deleted. */
+  readonly ephemeral?: boolean | undefined;
   /** How often it looks while it waits, in milliseconds. Default 1,000. */
   readonly pollMs?: number | undefined;
 }
@@ -30,14 +33,14 @@ const CUT_ATTEMPTS = 10;
  * The record as it stands, by one GET; `undefined` where there is none.
  * @throws RecordError for what is no record of this version; StoreUnavailableError, StoreAccessError; the reason of `signal`.
  */
-export async function readRecord(store: ObjectStore, key: string, signal?: AbortSignal): Promise<Sighting | undefined> {
+export async function readRecord(store: ObjectStore, key: string, signal?: AbortSignal, mayBeGone = false): Promise<Sighting | undefined> {
   signal?.throwIfAborted();
   const view = observationsOf(store).view(key);
   const known = view.current?.lastModifiedMs === undefined ? undefined : view.current.etag;
   const read = await store.get(key, { ifNoneMatch: known, maxBytes: MAX_RECORD_BYTES, signal });
   signal?.throwIfAborted();
   if (read.kind === "denied" || read.kind === "unavailable") throw read.error;
-  const noted = view.note(read, store.clock.monotonicMs());
+  const noted = noteRead(view, read, store.clock, mayBeGone);
   if (noted instanceof RecordError) throw noted;
   return view.current;
 }
@@ -76,7 +79,7 @@ export async function forceRelease(
   const operator = new LeaseObject({ store, key, node: o.by ?? "operator", timing, pollMs: o.pollMs ?? POLL_MS, takeover: "auto" });
   let asked = false;
   for (let cuts = 0; cuts < CUT_ATTEMPTS;) {
-    const seen = await readRecord(store, key, o.signal);
+    const seen = await readRecord(store, key, o.signal, o.ephemeral);
     if (seen?.record.fencingToken !== o.token) return "not-mine";
     const { record } = seen;
     if (record.state === "released") return asked || cuts > 0 ? "released" : "already-released";

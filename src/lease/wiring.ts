@@ -1,5 +1,5 @@
 /** What every face of a lease (election, lock, task) takes from its user, and what it tells back. */
-import { type AnyConsensusError, type Fence, type HolderInfo, type LeaseLostError, messageOf } from "../errors.ts";
+import { type AnyConsensusError, type Fence, type HolderInfo, type LeaseLostError, messageOf, type RecordError } from "../errors.ts";
 import type { RunRecord, TaskEventKind } from "../record/run-record.ts";
 import type { Store } from "../store/object-store.ts";
 import type { ReleaseOutcome } from "./tenancy.ts";
@@ -17,6 +17,8 @@ export type ConsensusEvent =
   | { readonly type: "lost"; readonly lease: Fence; readonly error: LeaseLostError }
   | { readonly type: "released"; readonly lease: Fence; readonly outcome: ReleaseOutcome; readonly error?: AnyConsensusError | undefined }
   | { readonly type: "renewal-failed"; readonly lease: Fence; readonly remainingMs: number; readonly error: AnyConsensusError }
+  /** A listing passed over an object that is no record of this version: damaged, foreign, newer. It is left as it is. */
+  | { readonly type: "unreadable"; readonly error: RecordError }
   | { readonly type: "callback-failed"; readonly name: string; readonly error: unknown }
   | { readonly type: "leader"; readonly name: string; readonly leader: HolderInfo | undefined }
   | { readonly type: "task"; readonly task: string; readonly kind: TaskEventKind; readonly run: RunRecord };
@@ -91,6 +93,8 @@ export class Emitter {
           { ...event.lease, remainingMs: event.remainingMs, code: event.error.code },
           `renewal failed: ${event.error.message}`,
         );
+      case "unreadable":
+        return logger.warn({ key: event.error.key, kind: event.error.kind }, `passed over: ${event.error.message}`);
       case "callback-failed":
         return logger.error({ callback: event.name, err: event.error }, `${event.name} threw: ${messageOf(event.error)}`);
       case "leader":

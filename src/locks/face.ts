@@ -1,11 +1,19 @@
 import { link } from "../clock/wait.ts";
-import { ConfigError, type HolderInfo, LockHeldError, NotHeldError, ReentrantLockError, StoreUnavailableError } from "../errors.ts";
+import {
+  ConfigError,
+  type HolderInfo,
+  LockHeldError,
+  NotHeldError,
+  type RecordError,
+  ReentrantLockError,
+  StoreUnavailableError,
+} from "../errors.ts";
 import type { LeaseSource } from "../lease/lease-source.ts";
 import { forceRelease } from "../lease/operate.ts";
 import { signalFault } from "../lease/face-options.ts";
 import type { ReleaseOutcome, TenancyHooks } from "../lease/tenancy.ts";
 import { type Emitter, guarded } from "../lease/wiring.ts";
-import { aBoolean, anInteger, aString, checkOptions, required, show } from "../options.ts";
+import { aBoolean, anInteger, aNumber, aString, checkOptions, required, show } from "../options.ts";
 import type { Flag } from "../record/record.ts";
 import type { Stats } from "../store/object-store.ts";
 import type { Attempt, HoldOptions, Lock, Semaphore, Slot, Try } from "./api.ts";
@@ -14,7 +22,10 @@ import { insideOf, runInside } from "./inside.ts";
 import { localQueueOf } from "./local-queue.ts";
 import { listHolders } from "./listing.ts";
 import { LockHandle } from "./lock-handle.ts";
+import { bareName, fullName } from "./names.ts";
 import { checkCall, holdOptions } from "./options.ts";
+import { MIN_OLDER_THAN_MS } from "./prunable.ts";
+import { prune } from "./prune.ts";
 import { SlotHandle } from "./slot-handle.ts";
 import { findSlot, type Found, MAX_SLOTS, nameOf } from "./slots.ts";
 import { LockStats } from "./stats.ts";
@@ -81,12 +92,14 @@ export class LockFace<O extends HoldOptions> {
   ): Promise<T> {
     const call = "Locks.withLocks";
     if (typeof fn !== "function") throw new ConfigError(call, [`the function is ${show(fn)}: expected a function`]);
-    if (!Array.isArray(keys) || keys.length === 0 || keys.length > MAX_KEYS || new Set(keys).size < keys.length)
+    const isList = Array.isArray(keys) && keys.length > 0 && keys.length <= MAX_KEYS && keys.every((key) => typeof key === "string");
+    const whole = (key: string): string => fullName(this.#source, key);
+    if (!isList || new Set(keys.map(whole)).size < keys.length)
       throw new ConfigError(call, [`keys is ${show(keys)}: expected 1 to ${MAX_KEYS} different keys`]);
     const locks = new Map<string, LockHandle>();
     const startMs = this.#nowMs;
     try {
-      for (const key of keys.toSorted()) {
+      for (const key of keys.toSorted((a, b) => (whole(a) < whole(b) ? -1 : 1))) {
         const lock = await this.#take(call, key, options, false, this.#nowMs - startMs);
         if (lock instanceof LockHeldError) throw lock;
         locks.set(key, lock);
@@ -121,6 +134,8 @@ export class LockFace<O extends HoldOptions> {
    */
   async resume(text: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<Lock> {
     const { name, from } = parseHandOff(text);
+    if (name !== fullName(this.#source, name))
+      throw new ConfigError("Locks.resume", [`text is of "${name}", a plain lock: expected one of an ephemeral lock`]);
     checkCall("Locks.resume", name, options, { source: this.#source });
     const startMs = this.#nowMs;
     const { hooks, owner } = this.#hooks({});
@@ -159,7 +174,30 @@ export class LockFace<O extends HoldOptions> {
   ): Promise<ReleaseOutcome> {
     const token = required(anInteger("a fencing token", 1, Number.MAX_SAFE_INTEGER));
     checkCall("Locks.forceRelease", key, options ?? {}, { source: this.#source, spec: { token, now: aBoolean } });
-    return await forceRelease(this.#source.store, this.#source.keyOf(key), { ...options, by: this.#source.node });
+    const { store, node: by, ephemeral } = this.#source;
+    return await forceRelease(store, this.#source.keyOf(key), { ...options, by, ephemeral });
+  }
+
+  /**
+   * Deletes the records of the ephemeral locks below the same prefix (`new Locks({ ephemeral: true })`) that were released at least `olderThanMs` ago by
+   * the store's clock, from 3,600,000. Never one that is held, flagged, closed, damaged or newer. One LIST a thousand names, a GET for each that is
+   * old enough, and a PUT and a DELETE for each that is deleted, sixteen at a time. Plain locks are never deleted: their tokens must live.
+   * @returns how many it deleted.
+   * @throws StoreUnavailableError, StoreAccessError (no right to delete), StoreUnsafeError (the store's times are unfit), the reason of `signal`: what
+   * was deleted stays so, and a later call goes on.
+   */
+  async prune(options: {
+    readonly olderThanMs: number;
+    readonly prefix?: string | undefined;
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<number> {
+    const olderThanMs = required(aNumber("milliseconds", MIN_OLDER_THAN_MS, Number.MAX_SAFE_INTEGER));
+    checkOptions("Locks.prune", options, { olderThanMs, prefix: aString("a text"), signal: signalFault });
+    const { store, ephemeralPrefix: space } = this.#source;
+    const { prefix = "", signal } = options;
+    const onUnreadable = (error: RecordError): void => this.#emitter.emit({ type: "unreadable", error });
+    const { deleted } = await prune({ store, space, prefix: bareName(prefix), olderThanMs: options.olderThanMs, signal, onUnreadable });
+    return deleted;
   }
 
   /**

@@ -13,6 +13,12 @@ export interface LocksOptions extends Wiring {
   readonly drainMs?: number | undefined;
   /** Below the store's prefix. Default `locks/`. All programs that share locks must agree on it. */
   readonly prefix?: string | undefined;
+  /**
+   * Its keys may be deleted while nobody holds them, by `prune`: for names by the million. Their first fencing token is the store's time in
+   * milliseconds. `x` of ephemeral locks is called `ephemeral:x` and is another lock than plain `x`: all programs that share locks must agree on it.
+   * Refused with StoreUnsafeError where the store's times are unfit. Default false.
+   */
+  readonly ephemeral?: boolean | undefined;
 }
 
 const DEFAULTS = Object.freeze({ drainMs: 20_000, prefix: "locks/" });
@@ -32,8 +38,8 @@ export class Locks extends LockFace<LeaseOptions> {
   /** @throws ConfigError with every fault of the options at once. */
   constructor(options: LocksOptions) {
     checkLocks(options, PLAIN_SPEC);
-    const { node = defaultNode(), drainMs = DEFAULTS.drainMs, prefix = DEFAULTS.prefix, defaults = {} } = options;
-    const place = { store: openStore(options.store), node, prefix, drainMs };
+    const { node = defaultNode(), drainMs = DEFAULTS.drainMs, prefix = DEFAULTS.prefix, ephemeral = false, defaults = {} } = options;
+    const place = { store: openStore(options.store), node, prefix, drainMs, ephemeral };
     const emitter = new Emitter(options);
     super({ source: new PlainLeases(place), emitter, drainMs, defaults });
     this.#place = place;

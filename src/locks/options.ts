@@ -4,6 +4,7 @@ import { aBoolean, aFunction, aNumber, type Check, checkOptions, optionFaults, t
 import { MAX_RECORD_MS } from "../record/fields.ts";
 import { nameFault } from "../record/keys.ts";
 import type { HoldOptions } from "./api.ts";
+import { bareName, markFault } from "./names.ts";
 
 const inRecord: Check = aNumber("milliseconds", 0, MAX_RECORD_MS);
 
@@ -15,6 +16,7 @@ const TRY_SPEC: OptionSpec = {
   lockDelayMs: inRecord,
   askHolder: aBoolean,
   onAsked: aFunction,
+  ephemeral: () => "none here: it decides which lock a name means, so it is an option of new Locks(…) itself",
 };
 const HOLD_SPEC: OptionSpec = { ...TRY_SPEC, waitMs: aNumber("milliseconds", 0, Number.MAX_SAFE_INTEGER) };
 
@@ -25,6 +27,7 @@ export function checkLocks(given: unknown, source: OptionSpec): void {
     ...WIRING_SPEC,
     drainMs: drainFault,
     prefix: prefixFault,
+    ephemeral: aBoolean,
     defaults: (value) => {
       const faults = optionFaults(value, { ...defaults, ...source });
       return faults.length === 0 ? undefined : `options of a lock (${faults.join("; ")})`;
@@ -61,6 +64,7 @@ export function checkCall(
 }
 
 function nameFaults(name: unknown, source: LeaseSource<never>): readonly string[] {
-  const fault = nameFault(name);
+  const isText = typeof name === "string";
+  const fault = nameFault(isText && source.ephemeral ? bareName(name) : name) ?? (isText ? markFault(source, name) : undefined);
   return fault === undefined ? keyFaults("key", source.keyOf(name as string)) : [`key is ${show(name)}: expected ${fault}`];
 }

@@ -14,6 +14,7 @@ import { aBoolean, oneOf, type OptionSpec } from "../options.ts";
 import { leaseKey } from "../record/keys.ts";
 import type { ObjectStore, StoreVerdict } from "../store/object-store.ts";
 import type { LeaseOptions } from "./api.ts";
+import { bareName, fullName } from "./names.ts";
 
 export const DEFAULT_TTL_MS = 30_000;
 /** Waiting begins with short waits: most locks are held for a moment. They double up to a poll. */
@@ -33,16 +34,26 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
   readonly counters: Counters = new Counters();
   readonly spec: OptionSpec = PLAIN_SPEC;
   readonly prefix: string;
+  readonly ephemeral: boolean;
+  readonly ephemeralPrefix: string;
   readonly #drainMs: number;
   readonly #storePrefix: string;
   #verdict: StoreVerdict | undefined;
 
-  constructor(o: { readonly store: ObjectStore; readonly node: string; readonly prefix: string; readonly drainMs: number }) {
+  constructor(o: {
+    readonly store: ObjectStore;
+    readonly node: string;
+    readonly prefix: string;
+    readonly drainMs: number;
+    readonly ephemeral: boolean;
+  }) {
     this.store = o.store;
     this.node = o.node;
     this.#drainMs = o.drainMs;
     this.#storePrefix = o.prefix;
-    this.prefix = `${o.prefix}locks/`;
+    this.ephemeral = o.ephemeral;
+    this.ephemeralPrefix = leaseKey(o.prefix, "ephemeral", "");
+    this.prefix = this.keyOf("");
   }
 
   faults(options: LeaseOptions): readonly string[] {
@@ -56,7 +67,7 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
   }
 
   keyOf(name: string): string {
-    return leaseKey(this.#storePrefix, "locks", name);
+    return this.ephemeral ? leaseKey(this.#storePrefix, "ephemeral", bareName(name)) : leaseKey(this.#storePrefix, "locks", name);
   }
 
   defaultWaitMs(options: LeaseOptions): number {
@@ -111,7 +122,7 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
   }
 
   inspect(name: string, signal: AbortSignal | undefined): Promise<HolderInfo | undefined> {
-    return inspectHolder(this.store, { key: this.keyOf(name), name }, signal);
+    return inspectHolder(this.store, { key: this.keyOf(name), name: fullName(this, name), ephemeral: this.ephemeral }, signal);
   }
 
   #refusal(lease: LeaseObject, waitedMs: number): LockHeldError | StoreUnavailableError {
@@ -123,7 +134,8 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
     return {
       store: this.store,
       key: this.keyOf(name),
-      name,
+      name: fullName(this, name),
+      ephemeral: this.ephemeral,
       node: this.node,
       timing: deriveTiming({ ttlMs }).timing,
       pollMs: defaultPollMs(ttlMs),

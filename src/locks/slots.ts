@@ -8,10 +8,10 @@ import { describeHolder } from "../lease/holder-info.ts";
 import type { LeaseSource } from "../lease/lease-source.ts";
 import { type KeyView, observationsOf } from "../lease/observations.ts";
 import { defaultPollMs } from "../lease/timing.ts";
-import { escapeName } from "../record/keys.ts";
 import type { ListEntry } from "../store/object-store.ts";
 import type { HoldOptions, Lock, Try } from "./api.ts";
 import { localQueueOf } from "./local-queue.ts";
+import { fullName } from "./names.ts";
 
 /** One list page shows them all. */
 export const MAX_SLOTS = 1000;
@@ -124,7 +124,7 @@ async function tryOne<O extends HoldOptions>(search: Search<O>, index: number): 
 }
 
 async function listed<O extends HoldOptions>({ source, key, count, options }: Search<O>): Promise<ReadonlyMap<number, ListEntry>> {
-  const prefix = `${source.prefix}${escapeName(`${key}#`)}`;
+  const prefix = source.keyOf(`${key}#`);
   const entries = new Map<number, ListEntry>();
   let after: string | undefined;
   do {
@@ -182,10 +182,10 @@ function heldError<O extends HoldOptions>(search: Search<O>, waitMs: number): Lo
   const { key, count } = search;
   const all = Array.from({ length: count }, (_, index) => ({ name: nameOf(key, index), seen: viewOf(search, index).current }));
   const [first, ...rest] = all.flatMap(({ name, seen }): HolderInfo[] =>
-    seen?.record.state === "held" ? [describeHolder(name, seen.record, undefined, (metadata) => metadata)] : [],
+    seen?.record.state === "held" ? [describeHolder(fullName(search.source, name), seen.record, undefined, (metadata) => metadata)] : [],
   );
   if (first === undefined) throw new StoreUnavailableError(`none of the ${count} places of "${key}" could be acquired within ${waitMs} ms`);
   const retryAfterMs = defaultPollMs(search.source.defaultWaitMs(search.options as O) / 2);
   const message = `all ${count} places of "${key}" are held, the first of them by ${first.holder} (fencing token ${first.fencingToken}); waited ${waitMs} ms`;
-  return new LockHeldError(message, { key, holders: [first, ...rest], retryAfterMs });
+  return new LockHeldError(message, { key: fullName(search.source, key), holders: [first, ...rest], retryAfterMs });
 }

@@ -20,8 +20,8 @@ export function unescapeName(segment: string): string | undefined {
   }
 }
 
-/** Elections, locks, members and tasks have name spaces of their own below one prefix. */
-export function leaseKey(prefix: string, space: "elections" | "locks" | "members" | "tasks", name: string): string {
+/** Elections, locks, ephemeral locks, members and tasks have name spaces of their own below one prefix. */
+export function leaseKey(prefix: string, space: "elections" | "locks" | "ephemeral" | "members" | "tasks", name: string): string {
   return `${prefix}${space}/${escapeName(name)}`;
 }
 

@@ -28,6 +28,8 @@ export class SessionLeases implements LeaseSource<HoldOptions> {
   /** Whatever a lease of its own would have to say belongs to the session. */
   readonly spec: OptionSpec = {};
   readonly prefix: string;
+  readonly ephemeral = false;
+  readonly ephemeralPrefix: string;
   readonly #config: SessionConfig;
   readonly #tie: SessionTie;
   #verdict: StoreVerdict | undefined;
@@ -35,7 +37,8 @@ export class SessionLeases implements LeaseSource<HoldOptions> {
   constructor(store: ObjectStore, tie: SessionTie, config: SessionConfig) {
     this.store = store;
     this.node = config.node;
-    this.prefix = `${config.prefix}locks/`;
+    this.prefix = leaseKey(config.prefix, "locks", "");
+    this.ephemeralPrefix = leaseKey(config.prefix, "ephemeral", "");
     this.#config = config;
     this.#tie = tie;
   }

@@ -3,6 +3,7 @@
  * have equal ETags, the ABA trap of rule R1), times are cut to the second. For tests and for programs of one process; nothing is shared or kept.
  */
 import type { Clock, Random } from "../clock/clock.ts";
+import { readClocks, remainingMs } from "../clock/deadline.ts";
 import { systemClock, systemRandom } from "../clock/system.ts";
 import { freshId } from "../clock/wait.ts";
 import { ConfigError, StoreUnavailableError } from "../errors.ts";
@@ -123,11 +124,16 @@ export class MemoryStore implements ObjectStore {
     return { kind: "page", entries, next: keys.length > limit ? page.at(-1) : undefined, dateMs: this.#dateMs() };
   }
 
-  async remove(key: string, options: RequestOptions = {}): Promise<"removed" | Unavailable> {
+  async remove(
+    key: string,
+    options: RequestOptions & { readonly ifMatch?: string | undefined } = {},
+  ): Promise<"removed" | "refused" | Unavailable> {
     checkKey(this.url, "", key);
+    if (options.ifMatch !== undefined) checkEtag(this.url, options.ifMatch);
     await Promise.resolve();
-    if (options.signal?.aborted === true) return this.#unavailable("delete", key);
+    if (isOver(options, this.clock)) return this.#unavailable("delete", key);
     this.#counts.delete++;
+    if (options.ifMatch !== undefined && this.#objects.get(key)?.etag !== options.ifMatch) return "refused";
     this.#objects.delete(key);
     return "removed";
   }
@@ -141,7 +147,7 @@ export class MemoryStore implements ObjectStore {
     if (!(body instanceof Uint8Array)) throw new ConfigError(this.url, ["the body of a write must be a Uint8Array"]);
     const copy = body.slice();
     await Promise.resolve();
-    if (options.signal?.aborted === true) {
+    if (isOver(options, this.clock)) {
       this.#counts.unknown++;
       return { kind: "unknown", error: this.#unavailable("write", key).error };
     }
@@ -171,6 +177,11 @@ export class MemoryStore implements ObjectStore {
 /** A store in this process's memory. See `MemoryStore`. */
 export function memoryStore(options?: MemoryStoreOptions): Store & ObjectStore {
   return new MemoryStore(options);
+}
+
+/** Its caller gave it up, or it comes too late. */
+function isOver({ signal, sendBy }: RequestOptions, clock: Clock): boolean {
+  return signal?.aborted === true || (sendBy !== undefined && remainingMs(sendBy, readClocks(clock)) <= 0);
 }
 
 const encoder = new TextEncoder();

@@ -3,6 +3,7 @@
  * classes of trouble are the ones in `ReadResult` and `WriteResult`, normalised here and nowhere else.
  */
 import type { Clock, Random } from "../clock/clock.ts";
+import type { Instant } from "../clock/deadline.ts";
 import type { StoreAccessError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 
 /** Counters, monotonically growing, by name. */
@@ -20,6 +21,11 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Time limit of the request, in milliseconds. Default: the store's own. A write that ran into it is `unknown`. */
   readonly timeoutMs?: number | undefined;
+  /**
+   * The request is not sent after this, on either clock. It is looked at once more when the request is signed and about to leave: a process that was
+   * stopped in between does not send, after hours, what was right before; and what has been signed, the store takes for half an hour at most.
+   */
+  readonly sendBy?: Instant | undefined;
 }
 
 /** The store's `Date` header, in milliseconds, cut to the second; `undefined` where it sent none. */
@@ -129,8 +135,14 @@ export interface ObjectStore extends Store {
     prefix: string,
     options?: RequestOptions & { readonly after?: string | undefined; readonly limit?: number | undefined },
   ): Promise<ListResult>;
-  /** Unconditional DELETE, for janitors only: no lease object is ever deleted (rule R3). */
-  remove(key: string, options?: RequestOptions): Promise<"removed" | Unavailable | Denied>;
+  /**
+   * DELETE, for janitors only: no lease object is deleted in normal life (rule R3). With `ifMatch` it names the version that it is about, and is one
+   * attempt: "refused" where another stands there, or none. Several stores ignore that condition, so nothing may rest on it (rule P3).
+   */
+  remove(
+    key: string,
+    options?: RequestOptions & { readonly ifMatch?: string | undefined },
+  ): Promise<"removed" | "refused" | Unavailable | Denied>;
 }
 
 /** The store behind what a user passed; every store of this package is an `ObjectStore`. */

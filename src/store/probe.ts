@@ -321,7 +321,7 @@ async function mayDelete(port: ProbePort, key: string, signal: AbortSignal | und
   for (let attempt = 0; ; attempt++) {
     const result = await port.remove(key, { signal });
     signal?.throwIfAborted();
-    if (result === "removed") return true;
+    if (typeof result === "string") return true;
     if (result.kind === "denied") return false;
     if (attempt + 1 >= ATTEMPTS) throw result.error;
     await sleep(port.clock, paceMs(port.random, attempt), { signal, keepAlive: true });

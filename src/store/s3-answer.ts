@@ -1,5 +1,6 @@
 /** What goes to the store and what comes back, before anybody says what it means. */
 import { parseInstant } from "../clock/calendar.ts";
+import type { Instant } from "../clock/deadline.ts";
 
 export interface WireRequest {
   readonly op: "get" | "put" | "list" | "delete" | "setting";
@@ -11,6 +12,8 @@ export interface WireRequest {
   readonly maxBytes?: number | undefined;
   readonly after?: string | undefined;
   readonly limit?: number | undefined;
+  /** Not sent after this. */
+  readonly sendBy?: Instant | undefined;
   /** Which one a `setting` asks for. */
   readonly setting?: BucketSetting | undefined;
 }
@@ -45,6 +48,11 @@ export interface WireAnswer {
 /** The answer stopped before its end, or was not what the headers promised. */
 export class BrokenAnswerError extends Error {
   override readonly name = "BrokenAnswerError";
+}
+
+/** The time passed until which a request was to be sent: it was not. */
+export class SentTooLateError extends Error {
+  override readonly name = "SentTooLateError";
 }
 
 /** The time that a header names, in milliseconds. */

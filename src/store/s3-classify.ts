@@ -5,7 +5,7 @@
 import { StoreAccessError, StoreUnavailableError, StoreUnsafeError, messageOf } from "../errors.ts";
 import type { Denied, ReadResult, Unavailable, WriteResult } from "./object-store.ts";
 import { adviceFor, adviceForFailure, chainOf, type About, type Chained } from "./s3-advice.ts";
-import { BrokenAnswerError, headerTime, type WireAnswer } from "./s3-answer.ts";
+import { BrokenAnswerError, headerTime, SentTooLateError, type WireAnswer } from "./s3-answer.ts";
 
 /** The request's own limit passed. */
 export class RequestTimeoutError extends Error {
@@ -79,6 +79,14 @@ export function readResultOf(answer: WireAnswer, about: About): ReadResult {
   return { kind: "found", etag, body: answer.body ?? new Uint8Array(), lastModifiedMs: headerTime(headers["last-modified"]), dateMs };
 }
 
+/** What became of a DELETE, one that names a version or any; `undefined` where that is not said. */
+export function removalOf({ status, code }: WireAnswer, isOfVersion: boolean): "removed" | "refused" | undefined {
+  if (status >= 200 && status < 300) return "removed";
+  const isGone = status === 404 && code !== "NoSuchBucket";
+  if (isOfVersion) return isGone || status === 412 ? "refused" : undefined;
+  return isGone ? "removed" : undefined;
+}
+
 /** Reads and removals that were answered with anything but what they asked for. */
 export function readTrouble(answer: WireAnswer, about: About): Unavailable | Denied {
   const trouble = troubleOf(answer, about);
@@ -125,11 +133,12 @@ export function failureOf(
   if (hint !== undefined)
     return { kind: "denied", error: new StoreAccessError(`${where(about)}: ${messageOf(error)}: ${hint}`, { hint, cause: error }) };
   const text = `${where(about)}: the ${about.op} of ${JSON.stringify(about.key)} got no answer (${failureText(error, chained)})`;
-  return { kind: "failed", neverSent: neverConnected(chained), error: new StoreUnavailableError(text, { cause: error }) };
+  const neverSent = error instanceof SentTooLateError || neverConnected(chained);
+  return { kind: "failed", neverSent, error: new StoreUnavailableError(text, { cause: error }) };
 }
 
 function failureText(error: unknown, chained: Chained): string {
-  if (error instanceof RequestTimeoutError || error instanceof BrokenAnswerError) return error.message;
+  if (error instanceof RequestTimeoutError || error instanceof BrokenAnswerError || error instanceof SentTooLateError) return error.message;
   const code = chainOf(chained).find((e) => e.code !== undefined)?.code;
   const message = messageOf(error);
   return [code, message]

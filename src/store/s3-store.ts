@@ -26,11 +26,12 @@ import {
   failureOf,
   readResultOf,
   readTrouble,
+  removalOf,
   RequestTimeoutError,
   writeResultOf,
 } from "./s3-classify.ts";
 import type { S3Settings } from "./s3-options.ts";
-import type { WireAnswer, WireRequest } from "./s3-answer.ts";
+import { headerTime, type WireAnswer, type WireRequest } from "./s3-answer.ts";
 import { connect, type Wire } from "./s3-wire.ts";
 import { proveSafe, readVerdict, saveVerdict } from "./safety.ts";
 import { SharedFlight } from "./shared-flight.ts";
@@ -62,6 +63,8 @@ export interface FullProbe extends Findings {
   /** Whether the verdict object says so now. */
   readonly saved: boolean;
 }
+
+type Removal = { readonly kind: "removed" } | { readonly kind: "refused" };
 
 export class S3Store implements ObjectStore {
   readonly url: string;
@@ -159,13 +162,14 @@ export class S3Store implements ObjectStore {
 
   async create(key: string, body: Uint8Array, options: RequestOptions = {}): Promise<WriteResult> {
     this.#check(key, options, body);
-    return await this.#write({ op: "put", key: this.#settings.prefix + key, ifNoneMatch: "*", body }, options);
+    return await this.#write({ op: "put", key: this.#settings.prefix + key, ifNoneMatch: "*", body, sendBy: options.sendBy }, options);
   }
 
   async replace(key: string, etag: string, body: Uint8Array, options: RequestOptions = {}): Promise<WriteResult> {
     this.#check(key, options, body);
     checkEtag(this.url, etag);
-    return await this.#write({ op: "put", key: this.#settings.prefix + key, ifMatch: this.#spelled(etag), body }, options);
+    const ifMatch = this.#spelled(etag);
+    return await this.#write({ op: "put", key: this.#settings.prefix + key, ifMatch, body, sendBy: options.sendBy }, options);
   }
 
   async list(
@@ -183,22 +187,25 @@ export class S3Store implements ObjectStore {
         const objects = answer.listing?.objects ?? [];
         const entries = objects.filter((o) => o.key.startsWith(base)).map((o) => ({ ...o, key: o.key.slice(base.length) }));
         const next = answer.listing?.truncated === true ? entries.at(-1)?.key : undefined;
-        return { kind: "page", entries, next, dateMs: undefined };
+        return { kind: "page", entries, next, dateMs: headerTime(answer.headers["date"]) };
       }),
     );
   }
 
-  async remove(key: string, options: RequestOptions = {}): Promise<"removed" | Unavailable | Denied> {
+  async remove(
+    key: string,
+    options: RequestOptions & { readonly ifMatch?: string | undefined } = {},
+  ): Promise<"removed" | "refused" | Unavailable | Denied> {
     this.#check(key, options);
-    const result = await this.#read(
-      { op: "delete", key: this.#settings.prefix + key },
-      options,
-      (answer, about): { readonly kind: "removed" } | Unavailable | Denied => {
-        const gone = (answer.status >= 200 && answer.status < 300) || (answer.status === 404 && answer.code !== "NoSuchBucket");
-        return gone ? { kind: "removed" } : readTrouble(answer, about);
-      },
-    );
-    return result.kind === "removed" ? "removed" : this.#counted(result);
+    const { ifMatch, sendBy } = options;
+    if (ifMatch !== undefined) checkEtag(this.url, ifMatch);
+    const version = ifMatch === undefined ? {} : { ifMatch: this.#spelled(ifMatch), sendBy };
+    const request: WireRequest = { op: "delete", key: this.#settings.prefix + key, ...version };
+    const result = await this.#read<Removal>(request, options, (answer, about) => {
+      const kind = removalOf(answer, ifMatch !== undefined);
+      return kind === undefined ? readTrouble(answer, about) : { kind };
+    });
+    return result.kind === "removed" || result.kind === "refused" ? result.kind : this.#counted(result);
   }
 
   /** One attempt of any request, for `doctor`, which asks what nothing else here needs. */
@@ -244,7 +251,8 @@ export class S3Store implements ObjectStore {
     };
     try {
       return await pRetry(once, {
-        retries: READ_RETRIES,
+        // What names a version is one attempt: what a second one may do, the signature of the first does not bound.
+        retries: request.ifMatch === undefined ? READ_RETRIES : 0,
         minTimeout: READ_RETRY_MIN_MS,
         maxTimeout: READ_RETRY_MAX_MS,
         randomize: true,

@@ -8,10 +8,11 @@
  */
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { Clock } from "../clock/clock.ts";
+import { readClocks, remainingMs } from "../clock/deadline.ts";
 import { StoreUnsafeError } from "../errors.ts";
 import { openPools, type Pools } from "./idle-sockets.ts";
 import { destroyBody, readBody } from "./read-body.ts";
-import { type BucketSetting, BrokenAnswerError, type WireAnswer, type WireRequest } from "./s3-answer.ts";
+import { type BucketSetting, BrokenAnswerError, SentTooLateError, type WireAnswer, type WireRequest } from "./s3-answer.ts";
 import type { S3Settings } from "./s3-options.ts";
 
 export interface Wire {
@@ -33,7 +34,7 @@ export async function connect(settings: S3Settings, clock: Clock): Promise<Wire>
   return {
     endpoint: await endpointOf(settings, client),
     ownClient: settings.client === undefined,
-    send: (request, signal, timeoutMs) => send(sdk, client, settings, request, signal, timeoutMs),
+    send: (request, signal, timeoutMs) => send({ sdk, client, settings, clock }, request, signal, timeoutMs),
     resolveCredentials: (forceRefresh) => resolveCredentials(client, forceRefresh),
     dropStaleSockets: () => void pools?.dropStale(),
   };
@@ -100,6 +101,8 @@ interface Exchange {
   status?: number;
   headers: Record<string, string>;
   errorText: string;
+  /** Whether the time is over in which the request was to be sent. */
+  readonly isLate: () => boolean;
 }
 
 interface RawRequest {
@@ -114,15 +117,22 @@ interface RawResponse {
 
 const MAX_ERROR_BYTES = 64 * 1024;
 
+interface Line {
+  readonly sdk: Sdk;
+  readonly client: S3Client;
+  readonly settings: S3Settings;
+  readonly clock: Clock;
+}
+
 async function send(
-  sdk: Sdk,
-  client: S3Client,
-  settings: S3Settings,
+  { sdk, client, settings, clock }: Line,
   request: WireRequest,
   signal: AbortSignal,
   timeoutMs: number,
 ): Promise<WireAnswer> {
-  const exchange: Exchange = { passes: 0, headers: {}, errorText: "" };
+  const { sendBy } = request;
+  const isLate = (): boolean => sendBy !== undefined && remainingMs(sendBy, readClocks(clock)) <= 0;
+  const exchange: Exchange = { passes: 0, headers: {}, errorText: "", isLate };
   const command = commandFor(sdk, settings, request);
   watchWire(command.middlewareStack as Stack, settings, request, exchange);
   let output: Output = {};
@@ -186,6 +196,8 @@ function watchWire(stack: Stack, settings: S3Settings, request: WireRequest, exc
       // Not for bodies of a few KiB: the server would wait with the key locked while the body waits for a "continue" (rule W8).
       for (const name of Object.keys(raw.headers ?? {})) if (name.toLowerCase() === "expect") delete raw.headers?.[name];
       checkCondition(raw, request);
+      // It is signed: however long this process is stopped from here on, the store takes it for half an hour at most.
+      if (exchange.isLate()) throw new SentTooLateError(`the ${request.op} was to be sent earlier, and was not sent`);
       if (exchange.passes++ > 0) throw new Error("a second attempt of one command was stopped: this package counts its own");
       const result = await next(args);
       const response = result.response as RawResponse;

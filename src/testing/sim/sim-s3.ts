@@ -12,6 +12,8 @@ export interface StoreProfile {
   readonly quotedEtags: boolean;
   /** "ignored": every PUT overwrites. Such a store must be refused. */
   readonly conditions: "enforced" | "ignored";
+  /** Whether a DELETE that names an ETag spares another version. AWS: yes; MinIO, Ceph, gofakes3: no, and the condition is ignored in silence. */
+  readonly conditionalDelete: boolean;
   /** Whether answers carry `Date` and objects `Last-Modified`. */
   readonly dates: boolean;
   /** By how much `Last-Modified` is behind the time of the write, in milliseconds, as with stores that keep it through overwrites. */
@@ -28,6 +30,7 @@ export const AWS_PROFILE: StoreProfile = {
   missingOnReplace: 404,
   quotedEtags: true,
   conditions: "enforced",
+  conditionalDelete: true,
   dates: true,
   lastModifiedLagMs: 0,
   storeTime: true,
@@ -40,7 +43,7 @@ export type S3Operation =
   | { readonly kind: "create"; readonly key: string; readonly body: Uint8Array }
   | { readonly kind: "replace"; readonly key: string; readonly etag: string; readonly body: Uint8Array }
   | { readonly kind: "list"; readonly prefix: string; readonly after: string | undefined; readonly limit: number }
-  | { readonly kind: "remove"; readonly key: string };
+  | { readonly kind: "remove"; readonly key: string; readonly etag: string | undefined };
 
 export interface S3Object {
   readonly body: Uint8Array;
@@ -140,6 +143,8 @@ export class SimS3 {
       case "list":
         return this.#list(operation.prefix, operation.after, operation.limit, dateMs);
       case "remove":
+        if (this.profile.conditionalDelete && operation.etag !== undefined && this.#objects.get(operation.key)?.etag !== operation.etag)
+          return { status: this.#objects.has(operation.key) ? 412 : 404, dateMs };
         this.#store(operation.key, undefined, options.by);
         return { status: 204, dateMs };
     }

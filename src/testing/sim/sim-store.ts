@@ -3,6 +3,7 @@
  * time limits and abort signals are obeyed on the process's own clock, and giving up takes nothing back: the request still travels.
  */
 import type { Clock, Random, TimerHandle } from "../../clock/clock.ts";
+import { readClocks, remainingMs } from "../../clock/deadline.ts";
 import { ConfigError, StoreUnavailableError, StoreUnsafeError } from "../../errors.ts";
 import type {
   ListEntry,
@@ -149,10 +150,15 @@ export class SimStore implements ObjectStore {
     return { kind: "page", entries: rows, next, dateMs };
   }
 
-  async remove(key: string, options: RequestOptions = {}): Promise<"removed" | Unavailable> {
-    const answer = await this.#send({ kind: "remove", key }, options);
+  async remove(
+    key: string,
+    options: RequestOptions & { readonly ifMatch?: string | undefined } = {},
+  ): Promise<"removed" | "refused" | Unavailable> {
+    const answer = await this.#send({ kind: "remove", key, etag: options.ifMatch }, options);
     if (answer.kind === "none") return this.#readFailed(unavailable(answer.why));
-    return answer.reply.status === 204 ? "removed" : this.#readFailed(unavailable(answer.reply.status));
+    const { status } = answer.reply;
+    if (status === 204) return "removed";
+    return status === 404 || status === 412 ? "refused" : this.#readFailed(unavailable(status));
   }
 
   async #write(operation: S3Operation, options: RequestOptions): Promise<WriteResult> {
@@ -175,7 +181,8 @@ export class SimStore implements ObjectStore {
     // The code of a dead process may still run to its next wait; what it asks for then is never sent and never answered.
     if (!process.isAlive) return new Promise(() => {});
     const { signal } = options;
-    if (signal?.aborted === true) return Promise.resolve({ kind: "none", why: "aborted" });
+    const isLate = options.sendBy !== undefined && remainingMs(options.sendBy, readClocks(this.clock)) <= 0;
+    if (signal?.aborted === true || isLate) return Promise.resolve({ kind: "none", why: "aborted" });
     const { world } = process.node;
     const on = classOf(operation);
     const number = ++process.requests;
