@@ -48,6 +48,22 @@ export function link(parent: AbortSignal | undefined, controller: AbortControlle
   return () => parent.removeEventListener("abort", onAbort);
 }
 
+/**
+ * So many signals that abort when `parent` does, by one listener on it: a dozen requests at once that all listen to a user's signal themselves would
+ * look like a leak, and Node warns of it. Returns them with the undo.
+ */
+export function fanOut(
+  parent: AbortSignal | undefined,
+  count: number,
+): { readonly signals: readonly AbortSignal[]; readonly undo: () => void } {
+  const controllers = Array.from({ length: count }, () => new AbortController());
+  const all = new AbortController();
+  all.signal.addEventListener("abort", () => controllers.forEach((each) => each.abort(all.signal.reason)), { once: true });
+  const undo = link(parent, all);
+  if (parent?.aborted === true) controllers.forEach((each) => each.abort(parent.reason));
+  return { signals: controllers.map(({ signal }) => signal), undo };
+}
+
 /** Full jitter: a delay anywhere in (0, min(cap, base · 2^attempt)], so that many who failed together do not come back together (rule W5). */
 export function backoffMs(random: Random, attempt: number, baseMs: number, capMs: number): number {
   const ceiling = Math.min(capMs, baseMs * 2 ** Math.min(attempt, 20));

@@ -258,7 +258,7 @@ export async function take(
   };
   // A caller that waits no longer still gets the two requests that a lost reply takes.
   const patienceMs = Math.min(lifetimeMs(timing), Math.max(leftOf(options, lease), 2 * timing.requestTimeoutMs));
-  const sendBy = write.base === undefined && ephemeral === true && view.absence ? addMs(view.absence.at, CREATE_WITHIN_MS) : undefined;
+  const sendBy = write.base === undefined && ephemeral === true && view.absence ? addMs(view.absence.askedAt, CREATE_WITHIN_MS) : undefined;
   const until = addMs(readClocks(store.clock), patienceMs);
   const end = await carryOut(context, write, {
     until: sendBy === undefined ? until : earlier(until, sendBy),

@@ -1,3 +1,4 @@
+import { readClocks } from "../clock/deadline.ts";
 import { type HolderInfo, RecordError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { ObjectStore } from "../store/object-store.ts";
@@ -29,10 +30,12 @@ export async function inspectHolder(
   return holderOf(of.name, view.current, store.clock.monotonicMs(), (metadata) => metadata, verdict, member);
 }
 
-async function readInto(store: ObjectStore, view: KeyView, signal: AbortSignal | undefined, mayBeGone = false): Promise<void> {
+/** One conditional read, taken into the view. @throws RecordError, StoreUnavailableError, StoreAccessError, StoreUnsafeError; the reason of `signal`. */
+export async function readInto(store: ObjectStore, view: KeyView, signal: AbortSignal | undefined, mayBeGone = false): Promise<void> {
+  const askedAt = mayBeGone ? readClocks(store.clock) : undefined;
   const read = await store.get(view.key, { ifNoneMatch: view.current?.etag, maxBytes: MAX_RECORD_BYTES, signal });
   signal?.throwIfAborted();
   if (read.kind === "denied" || read.kind === "unavailable") throw read.error;
-  const noted = noteRead(view, read, store.clock, mayBeGone);
+  const noted = noteRead(view, read, store.clock.monotonicMs(), askedAt);
   if (noted instanceof RecordError) throw noted;
 }

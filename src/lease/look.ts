@@ -1,5 +1,4 @@
-import type { Clock } from "../clock/clock.ts";
-import { readClocks } from "../clock/deadline.ts";
+import { type Instant, readClocks } from "../clock/deadline.ts";
 import { RecordError, type StoreUnavailableError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { SessionRef } from "../record/record.ts";
@@ -29,11 +28,10 @@ export async function look(
   return isKnown(member, ref, lease.nowMs(), memberWithinMs) ? undefined : await read(lease, member, signal);
 }
 
-/** @param mayBeGone the key is one that may be deleted: a read that finds nothing is news, and no contradiction. */
-export function noteRead(view: KeyView, answer: Parameters<KeyView["note"]>[0], clock: Clock, mayBeGone: boolean): Noted {
-  const at = readClocks(clock);
-  if (mayBeGone && answer.kind === "absent" && view.noteAbsence({ dateMs: answer.dateMs, at })) return "new";
-  return view.note(answer, at.monotonicMs);
+/** @param askedAt given where the key may be deleted: a read that finds nothing is then news, and no contradiction. */
+export function noteRead(view: KeyView, answer: Parameters<KeyView["note"]>[0], nowMs: number, askedAt: Instant | undefined): Noted {
+  if (askedAt !== undefined && answer.kind === "absent" && view.noteAbsence({ dateMs: answer.dateMs, askedAt }, nowMs)) return "new";
+  return view.note(answer, nowMs);
 }
 
 /**
@@ -52,6 +50,8 @@ async function read(
   signal: AbortSignal | undefined,
 ): Promise<StoreUnavailableError | RecordError | undefined> {
   const { store, timing, takeover } = lease.settings;
+  const mayBeGone = lease.settings.ephemeral === true && view.key === lease.settings.key;
+  const askedAt = mayBeGone ? readClocks(store.clock) : undefined;
   const answer: ReadResult = await store.get(view.key, {
     // A version that was learnt by writing it has no Last-Modified yet, and a 304 would never tell it (rule C3).
     ifNoneMatch: takeover === "observe" || view.current?.lastModifiedMs !== undefined ? view.current?.etag : undefined,
@@ -62,7 +62,7 @@ async function read(
   signal?.throwIfAborted();
   if (answer.kind === "denied") throw answer.error;
   if (answer.kind === "unavailable") return answer.error;
-  const noted = noteRead(view, answer, store.clock, lease.settings.ephemeral === true && view.key === lease.settings.key);
+  const noted = noteRead(view, answer, lease.nowMs(), askedAt);
   if (noted === "stale") lease.counters.add("staleReads");
   return noted instanceof RecordError ? noted : undefined;
 }

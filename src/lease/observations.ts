@@ -27,8 +27,8 @@ interface Contradiction {
 export interface Absence {
   /** The store's `Date` of that answer: the first token of whoever creates it (rule P1). */
   readonly dateMs: number | undefined;
-  /** After the reply. */
-  readonly at: Instant;
+  /** Before the read was sent: its answer may have waited for a process that was stopped. */
+  readonly askedAt: Instant;
 }
 
 /**
@@ -94,9 +94,9 @@ export class KeyView {
    * goes on from there (rule P1).
    * @returns whether it was taken in; otherwise it is `note`'s.
    */
-  noteAbsence(absence: Absence): boolean {
+  noteAbsence(absence: Absence, nowMs: number): boolean {
     if (this.highest !== undefined && !((absence.dateMs ?? 0) > this.highest.fencingToken)) return false;
-    this.notedAtMs = absence.at.monotonicMs;
+    this.notedAtMs = nowMs;
     this.absence = absence;
     this.absent = true;
     this.current = undefined;
@@ -196,6 +196,11 @@ export class Observations {
 
   view(key: string): KeyView {
     return this.keep(new KeyView(key));
+  }
+
+  /** The view of that key, where there is one: for who looks at so many that it would push out the others'. */
+  peek(key: string): KeyView | undefined {
+    return this.#views.get(key);
   }
 
   /** The view of that key that everybody has; `view` itself where there is none any more. It is the most recently used one from now on. */

@@ -2,6 +2,7 @@
  * What operators do to a lease, a lock's or an election's, by its object's key (rules O1, O2). Everything goes by the fencing token that the
  * operator saw, and by CAS on the version that was looked at: whoever changed it meanwhile is not cut off by mistake.
  */
+import { readClocks } from "../clock/deadline.ts";
 import { sleep } from "../clock/wait.ts";
 import { RecordError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
@@ -37,10 +38,11 @@ export async function readRecord(store: ObjectStore, key: string, signal?: Abort
   signal?.throwIfAborted();
   const view = observationsOf(store).view(key);
   const known = view.current?.lastModifiedMs === undefined ? undefined : view.current.etag;
+  const askedAt = mayBeGone ? readClocks(store.clock) : undefined;
   const read = await store.get(key, { ifNoneMatch: known, maxBytes: MAX_RECORD_BYTES, signal });
   signal?.throwIfAborted();
   if (read.kind === "denied" || read.kind === "unavailable") throw read.error;
-  const noted = noteRead(view, read, store.clock, mayBeGone);
+  const noted = noteRead(view, read, store.clock.monotonicMs(), askedAt);
   if (noted instanceof RecordError) throw noted;
   return view.current;
 }

@@ -1,3 +1,4 @@
+import { fanOut } from "../clock/wait.ts";
 import type { ListEntry, ObjectStore } from "../store/object-store.ts";
 
 /** Beyond this many pages of a thousand keys something else than records lives there. */
@@ -26,20 +27,32 @@ export async function* pagesOf(store: ObjectStore, prefix: string, signal: Abort
   }
 }
 
-/** Does `work` for each, so many at a time, and waits for all that was begun. @throws the first error; nothing new is begun after it. */
-export async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+/**
+ * Does `work` for each, so many at a time, and waits for all that was begun. Each has a signal of its own that aborts with the caller's.
+ * @throws the first error; nothing new is begun after it.
+ */
+export async function eachOf<T>(
+  items: readonly T[],
+  o: { readonly atOnce: number; readonly signal: AbortSignal | undefined },
+  work: (item: T, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
   let next = 0;
   const errors: unknown[] = [];
-  const worker = async (): Promise<void> => {
+  const worker = async (signal: AbortSignal): Promise<void> => {
     while (next < items.length && errors.length === 0) {
       const item = items[next++] as T;
       try {
-        await work(item);
+        await work(item, signal);
       } catch (error) {
         errors.push(error);
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+  const { signals, undo } = fanOut(o.signal, Math.min(o.atOnce, items.length));
+  try {
+    await Promise.all(signals.map(worker));
+  } finally {
+    undo();
+  }
   if (errors.length > 0) throw errors[0] as Error;
 }

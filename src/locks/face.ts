@@ -156,11 +156,13 @@ export class LockFace<O extends HoldOptions> {
 
   /**
    * All that are held, in the order of their escaped names: LIST pages, and a GET for each record that changed since this process last saw it,
-   * sixteen at a time. @throws RecordError, StoreUnavailableError, StoreAccessError, the reason of `signal`.
+   * sixteen at a time. An object that is no record of this version is passed over: `onEvent` and the log hear of each (`unreadable`), and `inspect`
+   * throws it. @throws StoreUnavailableError, StoreAccessError, the reason of `signal`.
    */
   list(options?: { readonly prefix?: string | undefined; readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<HolderInfo> {
     if (options !== undefined) checkOptions("Locks.list", options, { prefix: aString("a text"), signal: signalFault });
-    return listHolders(this.#source, options?.prefix ?? "", options?.signal);
+    const onUnreadable = (error: RecordError): void => this.#emitter.emit({ type: "unreadable", error });
+    return listHolders({ source: this.#source, prefix: options?.prefix ?? "", signal: options?.signal, onUnreadable });
   }
 
   /**

@@ -1,58 +1,115 @@
+import { fanOut } from "../clock/wait.ts";
 import { type HolderInfo, RecordError } from "../errors.ts";
+import { holderOf, verdictOn } from "../lease/holder-info.ts";
+import { readInto } from "../lease/inspect.ts";
 import type { LeaseSource } from "../lease/lease-source.ts";
-import { holderOf } from "../lease/holder-info.ts";
-import { observationsOf } from "../lease/observations.ts";
-import { unescapeName } from "../record/keys.ts";
+import { isKnown } from "../lease/look.ts";
+import { KeyView, observationsOf, type Sighting } from "../lease/observations.ts";
+import { pagesOf } from "../lease/pages.ts";
+import { escapedPrefix, unescapeName } from "../record/keys.ts";
 import type { ListEntry } from "../store/object-store.ts";
+import { bareName, fullName } from "./names.ts";
 
 const AT_ONCE = 16;
-/** Beyond this many keys something else than locks lives there. */
-const MAX_PAGES = 10_000;
+/** How long what was seen of a member may stand for a look at it. */
+const MEMBER_FRESH_MS = 1_000;
 
-/** The held locks whose names begin with `prefix`. One page and its answers are in memory at a time. */
-export async function* listHolders(
-  source: LeaseSource<never>,
-  prefix: string,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<HolderInfo, undefined> {
-  const { store } = source;
-  let after: string | undefined;
-  for (let page = 0; page < MAX_PAGES; page++) {
-    signal?.throwIfAborted();
-    const listed = await store.list(source.prefix + escapedPrefix(prefix), { after, signal });
-    signal?.throwIfAborted();
-    if (listed.kind !== "page") throw listed.error;
-    for (let i = 0; i < listed.entries.length; i += AT_ONCE) {
-      const found = await Promise.all(listed.entries.slice(i, i + AT_ONCE).map((entry) => holderAt(source, entry, prefix, signal)));
-      for (const holder of found) if (holder !== undefined) yield holder;
-    }
-    if (listed.next === undefined) return;
-    after = listed.next;
-  }
+export interface Listing {
+  readonly source: LeaseSource<never>;
+  /** Of the names. */
+  readonly prefix: string;
+  readonly signal: AbortSignal | undefined;
+  /** There is no record of this version at a key. It does not hide the others. */
+  readonly onUnreadable: (error: RecordError) => void;
 }
 
-async function holderAt(
-  source: LeaseSource<never>,
-  { key, etag }: ListEntry,
-  prefix: string,
-  signal: AbortSignal | undefined,
-): Promise<HolderInfo | undefined> {
-  const name = unescapeName(key.slice(source.prefix.length));
-  if (name === undefined || !name.startsWith(prefix)) return undefined;
-  const { current } = observationsOf(source.store).view(key);
-  // Unchanged since this process saw it: what it knows is what a read would tell.
-  if (current?.etag === etag && current.record.session === undefined)
-    return holderOf(name, current, source.store.clock.monotonicMs(), (metadata) => metadata);
+/** The held locks whose names begin with `prefix`. One page and its answers are in memory at a time, and what the table below keeps. */
+export async function* listHolders(listing: Listing): AsyncGenerator<HolderInfo, undefined> {
+  const { source } = listing;
+  const prefix = source.ephemeral ? bareName(listing.prefix) : listing.prefix;
+  const seen = sightingsOf(source.store);
+  const { signals, undo } = fanOut(listing.signal, AT_ONCE);
   try {
-    return await source.inspect(name, signal);
-  } catch (e) {
-    // One that is damaged or foreign does not hide the others; `inspect` names it.
-    if (e instanceof RecordError) return undefined;
-    throw e;
+    for await (const { entries } of pagesOf(source.store, source.prefix + escapedPrefix(prefix), listing.signal)) {
+      // Of a member that many locks name there is one look.
+      const members = new Map<string, Promise<void>>();
+      for (let i = 0; i < entries.length; i += AT_ONCE) {
+        const looks = entries.slice(i, i + AT_ONCE).map(async (entry, at) => {
+          const name = unescapeName(entry.key.slice(source.prefix.length));
+          const known = { seen, members, signal: signals[at] };
+          return name?.startsWith(prefix) === true ? await holderAt(listing, entry, fullName(source, name), known) : undefined;
+        });
+        for (const holder of await Promise.all(looks)) if (holder !== undefined) yield holder;
+      }
+    }
+  } finally {
+    undo();
   }
 }
 
-/** As far as every name that begins so is escaped to something that begins so: up to the first dot, which may be escaped or not. */
-function escapedPrefix(prefix: string): string {
-  return /^[A-Za-z0-9_-]*/.exec(prefix)?.[0] ?? "";
+/** What one look of a listing has at hand. */
+interface Known {
+  readonly signal: AbortSignal | undefined;
+  readonly seen: Sightings;
+  readonly members: Map<string, Promise<void>>;
+}
+
+async function holderAt(listing: Listing, entry: ListEntry, name: string, known: Known): Promise<HolderInfo | undefined> {
+  const { source, onUnreadable } = listing;
+  const { store } = source;
+  const { signal } = known;
+  try {
+    // Unchanged since this process saw it: what it knows is what a read would tell.
+    const before = knownOf(store, entry, known.seen);
+    const current = before ?? (await read(source, entry.key, known));
+    const ref = current?.record.session;
+    const member = ref && observationsOf(store).view(ref.member);
+    if (ref !== undefined && member !== undefined && !isKnown(member, ref, store.clock.monotonicMs(), MEMBER_FRESH_MS)) {
+      const looking = known.members.get(member.key) ?? readInto(store, member, signal);
+      known.members.set(member.key, looking);
+      await looking;
+    }
+    const verdict = before === undefined ? await verdictOn(current, store, signal) : undefined;
+    return holderOf(name, current, store.clock.monotonicMs(), (metadata) => metadata, verdict, member);
+  } catch (e) {
+    if (!(e instanceof RecordError)) throw e;
+    onUnreadable(e);
+    return undefined;
+  }
+}
+
+function knownOf(store: LeaseSource<never>["store"], { key, etag }: ListEntry, seen: Sightings): Sighting | undefined {
+  return [observationsOf(store).peek(key)?.current, seen.get(key)].find((sighting) => sighting?.etag === etag);
+}
+
+/** What leases of this process know of the key learns from it, too; but a listing of many does not push out what they know of theirs. */
+async function read({ store, ephemeral }: LeaseSource<never>, key: string, { seen, signal }: Known): Promise<Sighting | undefined> {
+  const view = observationsOf(store).peek(key) ?? new KeyView(key);
+  await readInto(store, view, signal, ephemeral);
+  seen.note(key, view.current);
+  return view.current;
+}
+
+const MOST_SIGHTINGS = 20_000;
+
+/** What listings have read, for the next one: only what changed since is read again. When it is full, what is in it stays useful and the rest is read. */
+class Sightings {
+  readonly #byKey = new Map<string, Sighting>();
+
+  get(key: string): Sighting | undefined {
+    return this.#byKey.get(key);
+  }
+
+  note(key: string, sighting: Sighting | undefined): void {
+    if (sighting === undefined) this.#byKey.delete(key);
+    else if (this.#byKey.has(key) || this.#byKey.size < MOST_SIGHTINGS) this.#byKey.set(key, sighting);
+  }
+}
+
+const byStore = new WeakMap<object, Sightings>();
+
+function sightingsOf(store: object): Sightings {
+  let seen = byStore.get(store);
+  if (seen === undefined) byStore.set(store, (seen = new Sightings()));
+  return seen;
 }

@@ -11,7 +11,7 @@ import { carryOut } from "../lease/write.ts";
 import { WrittenNonces } from "../lease/written.ts";
 import { decodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
 import { recordFault } from "../record/fields.ts";
-import { unescapeName } from "../record/keys.ts";
+import { escapedPrefix, unescapeName } from "../record/keys.ts";
 import type { ObjectStore, ReadResult } from "../store/object-store.ts";
 import { type Aged, closedForDeletion, DELETE_WITHIN_MS, isPrunable, type PruneBounds } from "./prunable.ts";
 
@@ -58,7 +58,7 @@ export async function prune(work: PruneWork): Promise<Pruned> {
         const isYoung = dateMs !== undefined && lastModifiedMs !== undefined && dateMs - lastModifiedMs < work.olderThanMs;
         return name?.startsWith(work.prefix) === true && !isYoung;
       });
-      await eachOf(due, AT_ONCE, ({ key }) => run.one(key));
+      await eachOf(due, { atOnce: AT_ONCE, signal: work.signal }, ({ key }, signal) => run.one(key, signal));
       work.onProgress?.(run.so);
     }
   } catch (e) {
@@ -94,11 +94,11 @@ class PruneRun {
     return { looked: this.#looked, deleted: this.#deleted, open: this.#open };
   }
 
-  async one(key: string): Promise<void> {
-    const { store, signal, onUnreadable, onProgress } = this.#work;
-    signal?.throwIfAborted();
+  async one(key: string, signal: AbortSignal): Promise<void> {
+    const { store, onUnreadable, onProgress } = this.#work;
+    signal.throwIfAborted();
     const read = await store.get(key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: REQUEST_TIMEOUT_MS, signal });
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     if (read.kind === "unavailable" || read.kind === "denied") throw read.error;
     this.#looked++;
     if (this.#looked % PROGRESS_EVERY === 0) onProgress?.(this.so);
@@ -109,14 +109,14 @@ class PruneRun {
       if (!(e instanceof RecordError)) throw e;
       return onUnreadable(e);
     }
-    if (seen !== undefined && isPrunable(seen, this.#bounds)) await this.#delete(key, seen);
+    if (seen !== undefined && isPrunable(seen, this.#bounds)) await this.#delete(key, seen, signal);
   }
 
-  async #delete(key: string, seen: Seen & Parameters<typeof closedOver>[1]): Promise<void> {
-    const { store, signal } = this.#work;
+  async #delete(key: string, seen: Parameters<typeof closedOver>[1], signal: AbortSignal): Promise<void> {
+    const { store } = this.#work;
     // Nothing is closed that could not be deleted then.
     await (this.#mayDelete ??= this.#proveDelete());
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     const closed = await closedOver(store, seen, key);
     if (closed === undefined) return;
     const sendBy = addMs(closed.firstSentAt, DELETE_WITHIN_MS);
@@ -170,9 +170,4 @@ async function closedOver(
   );
   if (end.kind === "denied") throw end.error;
   return end.kind === "applied" ? end : undefined;
-}
-
-/** As far as every name that begins so is escaped to something that begins so: up to the first dot, which may be escaped or not. */
-export function escapedPrefix(prefix: string): string {
-  return /^[A-Za-z0-9_-]*/.exec(prefix)?.[0] ?? "";
 }

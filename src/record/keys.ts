@@ -20,6 +20,11 @@ export function unescapeName(segment: string): string | undefined {
   }
 }
 
+/** As far as every name that begins so is escaped to something that begins so: up to the first dot, which may be escaped or not. */
+export function escapedPrefix(prefix: string): string {
+  return /^[A-Za-z0-9_-]*/.exec(prefix)?.[0] ?? "";
+}
+
 /** Elections, locks, ephemeral locks, members and tasks have name spaces of their own below one prefix. */
 export function leaseKey(prefix: string, space: "elections" | "locks" | "ephemeral" | "members" | "tasks", name: string): string {
   return `${prefix}${space}/${escapeName(name)}`;
