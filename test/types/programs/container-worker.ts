@@ -53,6 +53,8 @@ export function line(event: ConsensusEvent): string {
       return event.outcome;
     case "renewal-failed":
       return `${event.remainingMs} ms left: ${event.error.code}`;
+    case "unreadable":
+      return `${event.error.key}: ${event.error.kind}`;
     case "callback-failed":
       return `${event.name}: ${String(event.error)}`;
     case "leader":
