@@ -205,13 +205,12 @@ function unlessInDoubt<J extends Judgement>(
 /** Where only the store's own time counts and the store has none to trust, waiting would never end (rules C3, T4). */
 function fit(lease: LeaseObject, verdict: StoreVerdict): StoreVerdict {
   const { store, takeover, ephemeral } = lease.settings;
-  if (verdict.storeTime) return verdict;
-  if (ephemeral === true)
+  if (ephemeral === true && !verdict.storeTime)
     throw new StoreUnsafeError(
       `"${lease.name}" is an ephemeral lock, and the times of ${store.url} were found unfit to number its tokens by: they could go back after a deletion. Use plain locks`,
       { step: "times of the store" },
     );
-  if (takeover !== "store-time") return verdict;
+  if (takeover !== "store-time" || verdict.storeTime) return verdict;
   throw new StoreUnsafeError(
     `takeover "store-time" can't work on ${store.url}: its Date and Last-Modified were found unfit to tell that a holder is dead. Use takeover "auto" or "observe"`,
     { step: "times of the store" },

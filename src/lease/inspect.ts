@@ -3,7 +3,7 @@ import { type HolderInfo, RecordError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import { holderOf, verdictOn } from "./holder-info.ts";
-import { isKnown, noteRead } from "./look.ts";
+import { isGone, isKnown } from "./look.ts";
 import { type KeyView, observationsOf } from "./observations.ts";
 
 /** How long what was seen of a member may stand for a look at it: a listing of a thousand locks of one session reads it once. */
@@ -36,6 +36,8 @@ export async function readInto(store: ObjectStore, view: KeyView, signal: AbortS
   const read = await store.get(view.key, { ifNoneMatch: view.current?.etag, maxBytes: MAX_RECORD_BYTES, signal });
   signal?.throwIfAborted();
   if (read.kind === "denied" || read.kind === "unavailable") throw read.error;
-  const noted = noteRead(view, read, store.clock.monotonicMs(), askedAt);
+  const nowMs = store.clock.monotonicMs();
+  if (isGone(view, read, nowMs, askedAt)) return;
+  const noted = view.note(read, nowMs);
   if (noted instanceof RecordError) throw noted;
 }

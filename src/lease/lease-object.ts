@@ -107,7 +107,7 @@ export class LeaseObject {
       instance: this.instance,
       nonce,
       holderNonce: nonce,
-      fencingToken: base === undefined ? this.#firstToken() : base.fencingToken + 1,
+      fencingToken: (base?.fencingToken ?? 0) + 1,
       version: (base?.version ?? 0) + 1,
       acquiredAt,
       renewedAt,
@@ -116,7 +116,8 @@ export class LeaseObject {
       lockDelayMs,
       extra: base?.extra ?? {},
     };
-    const fencingToken = Math.max(record.fencingToken, leastToken);
+    const first = base === undefined && this.settings.ephemeral === true ? this.#firstToken() : leastToken;
+    const fencingToken = Math.max(record.fencingToken, first);
     return session === undefined ? { ...record, fencingToken, ...bounds } : { ...record, fencingToken, session: session.ref };
   }
 
@@ -143,12 +144,8 @@ export class LeaseObject {
     };
   }
 
-  /**
-   * Of a key that is never deleted: 1. Of one that may be: the store's time in milliseconds, which is beyond every token that was given out before
-   * the last deletion (rules P1, P2).
-   */
+  /** Of a key that may be deleted: the store's time, which is beyond every token that was given out before the last deletion (rules P1, P2). */
   #firstToken(): number {
-    if (this.settings.ephemeral !== true) return 1;
     const dateMs = this.view.absence?.dateMs;
     if (dateMs !== undefined && Number.isSafeInteger(dateMs) && dateMs > 0) return dateMs;
     throw new StoreUnsafeError(

@@ -26,7 +26,7 @@ export interface LeaseSource<O> {
   faults(options: O): readonly string[];
   /** The object of a name, as a caller or a handle spells it. */
   keyOf(name: string): string;
-  /** Whether its keys may be deleted while nobody holds them (rules P). They have a space of their own, and names that say so. */
+  /** Whether its keys may be deleted while nobody holds them (rules P1 to P4). They have a space of their own, and names that say so. */
   readonly ephemeral: boolean;
   /** The space of its names, as `list` wants it: keys that begin with this, the rest is an escaped name. */
   readonly prefix: string;

@@ -5,7 +5,7 @@ import type { SessionRef } from "../record/record.ts";
 import type { ReadResult } from "../store/object-store.ts";
 import type { LeaseObject } from "./lease-object.ts";
 import { fateOf } from "./member.ts";
-import { type KeyView, type Noted, observationsOf } from "./observations.ts";
+import { type KeyView, observationsOf } from "./observations.ts";
 
 /**
  * One look at a key: its record, and where that names a session, the record of its member too, unless it is known to be ended (rule S8).
@@ -28,10 +28,12 @@ export async function look(
   return isKnown(member, ref, lease.nowMs(), memberWithinMs) ? undefined : await read(lease, member, signal);
 }
 
-/** @param askedAt given where the key may be deleted: a read that finds nothing is then news, and no contradiction. */
-export function noteRead(view: KeyView, answer: Parameters<KeyView["note"]>[0], nowMs: number, askedAt: Instant | undefined): Noted {
-  if (askedAt !== undefined && answer.kind === "absent" && view.noteAbsence({ dateMs: answer.dateMs, askedAt }, nowMs)) return "new";
-  return view.note(answer, nowMs);
+/**
+ * Takes in a read that found nothing at a key that may be deleted: that is news, and no contradiction.
+ * @param askedAt before the read was sent; given for such a key alone.
+ */
+export function isGone(view: KeyView, read: ReadResult, nowMs: number, askedAt: Instant | undefined): boolean {
+  return askedAt !== undefined && read.kind === "absent" && view.noteAbsence({ dateMs: read.dateMs, askedAt }, nowMs);
 }
 
 /**
@@ -62,7 +64,8 @@ async function read(
   signal?.throwIfAborted();
   if (answer.kind === "denied") throw answer.error;
   if (answer.kind === "unavailable") return answer.error;
-  const noted = noteRead(view, answer, lease.nowMs(), askedAt);
+  if (isGone(view, answer, lease.nowMs(), askedAt)) return undefined;
+  const noted = view.note(answer, lease.nowMs());
   if (noted === "stale") lease.counters.add("staleReads");
   return noted instanceof RecordError ? noted : undefined;
 }

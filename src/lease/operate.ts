@@ -12,7 +12,7 @@ import { endMember } from "./end-member.ts";
 import { writeFlag, writeOver } from "./flag.ts";
 import { judge } from "./judge.ts";
 import { LeaseObject } from "./lease-object.ts";
-import { noteRead } from "./look.ts";
+import { isGone } from "./look.ts";
 import { observationsOf, type Sighting } from "./observations.ts";
 import type { ReleaseOutcome } from "./tenancy.ts";
 
@@ -42,7 +42,9 @@ export async function readRecord(store: ObjectStore, key: string, signal?: Abort
   const read = await store.get(key, { ifNoneMatch: known, maxBytes: MAX_RECORD_BYTES, signal });
   signal?.throwIfAborted();
   if (read.kind === "denied" || read.kind === "unavailable") throw read.error;
-  const noted = noteRead(view, read, store.clock.monotonicMs(), askedAt);
+  const nowMs = store.clock.monotonicMs();
+  if (isGone(view, read, nowMs, askedAt)) return undefined;
+  const noted = view.note(read, nowMs);
   if (noted instanceof RecordError) throw noted;
   return view.current;
 }

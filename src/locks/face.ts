@@ -96,10 +96,11 @@ export class LockFace<O extends HoldOptions> {
     const whole = (key: string): string => fullName(this.#source, key);
     if (!isList || new Set(keys.map(whole)).size < keys.length)
       throw new ConfigError(call, [`keys is ${show(keys)}: expected 1 to ${MAX_KEYS} different keys`]);
+    const sorted = keys.toSorted((a, b) => (whole(a) < whole(b) ? -1 : 1));
     const locks = new Map<string, LockHandle>();
     const startMs = this.#nowMs;
     try {
-      for (const key of keys.toSorted((a, b) => (whole(a) < whole(b) ? -1 : 1))) {
+      for (const key of sorted) {
         const lock = await this.#take(call, key, options, false, this.#nowMs - startMs);
         if (lock instanceof LockHeldError) throw lock;
         locks.set(key, lock);

@@ -16,6 +16,14 @@ describe("an ephemeral lock", () => {
     expect(ephemeralIn(a.world, "k")).toMatchObject({ state: "released", fencingToken: first + 1 });
   });
 
+  it("is numbered by the store's clock, whatever this machine's says (C4)", async () => {
+    const a = many().at("a");
+    a.node.stepWallClock(-30 * DAY);
+    const token = await once(a, "k");
+    expect(token - START_MS).toBeGreaterThanOrEqual(0);
+    expect(token - START_MS).toBeLessThan(a.world.nowMs + 2_000);
+  });
+
   it("is another lock than the plain one of its name, and its handle says so", async () => {
     const a = many().at("a");
     const plain = new Locks({ store: a.node.store });

@@ -66,7 +66,7 @@ describe("list", () => {
     const warned: string[] = [];
     const logger = { debug() {}, info() {}, error() {}, warn: (about: object) => void warned.push(JSON.stringify(about)) };
     await b.world.until(listed(b.other("d", { logger }).locks));
-    expect(warned.sort()).toEqual(told.map((text) => JSON.stringify({ key: text.split(" ")[1], kind: text.split(" ")[0] })));
+    expect(warned.sort()).toEqual(told.map((text) => JSON.stringify({ key: text.split(" ")[1], kind: text.split(" ")[0] })).sort());
     expect(await errorOf(b.world, c.locks.inspect("b1"))).toMatchObject({ code: "RECORD", kind: "damaged" });
   });
 

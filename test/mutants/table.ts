@@ -25,6 +25,7 @@ import {
 import { FENCING } from "./fencing.ts";
 import { HOLDING } from "./holding.ts";
 import { LOCKS } from "./locks.ts";
+import { PRUNING } from "./pruning.ts";
 import { SCHEDULING } from "./scheduling.ts";
 import { SESSIONS } from "./session.ts";
 import { TICKS } from "./ticks.ts";
@@ -99,4 +100,5 @@ export const TESTED: readonly TestedMutant[] = [
   ...TICKS,
   ...FENCING,
   ...LOCKS,
+  ...PRUNING,
 ];
