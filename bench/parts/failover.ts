@@ -7,7 +7,7 @@ import { quantile, type Table } from "../table.ts";
 
 const TTL_MS = 6_000;
 const POLL_MS = 1_000;
-const ELECTIONS = 10;
+const ELECTIONS = 25;
 const BOUND_MS = { SIGKILL: TTL_MS * 1.1 + POLL_MS + 1_000, SIGTERM: POLL_MS } as const;
 
 export async function failover(servers: readonly Server[], rounds: number): Promise<Table> {
