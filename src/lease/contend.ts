@@ -9,7 +9,7 @@ import { endMember } from "./end-member.ts";
 import { judge, type Judgement } from "./judge.ts";
 import type { LeaseObject } from "./lease-object.ts";
 import { look } from "./look.ts";
-import { type KeyView, observationsOf } from "./observations.ts";
+import { type KeyView, observationsOf, type Sighting } from "./observations.ts";
 import { SessionTenancy } from "./session-tenancy.ts";
 import { lifetimeMs } from "./timing.ts";
 import type { Tenancy, TenancyHooks } from "./tenancy.ts";
@@ -75,7 +75,7 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
   const coolingDown = (options.notBeforeMs ?? 0) > lease.nowMs();
   let nextLookMs = !coolingDown && knownFree(lease) ? lease.nowMs() + pollMs : lease.nowMs();
   let looks = 0;
-  let askedToken = 0;
+  let asked: Asked = { token: 0, heardAtMs: Infinity };
   let lookedAtMs = -Infinity;
   let attempted = false;
   for (;;) {
@@ -88,6 +88,7 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
     ]);
     signal.throwIfAborted();
     if (looking) {
+      if (lookedAtMs >= asked.heardAtMs) [looks, asked] = [0, { ...asked, heardAtMs: Infinity }];
       nextLookMs = lease.nowMs() + intervalMs(lease, looks++);
     }
     if (!(safe instanceof StoreUnavailableError)) verdict = fit(lease, safe);
@@ -116,7 +117,8 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
       nextLookMs = lease.nowMs();
       continue;
     }
-    if (options.askHolder === true && !(next instanceof ConsensusError)) askedToken = await ask(lease, askedToken);
+    if (options.askHolder === true && !(next instanceof ConsensusError)) asked = await ask(lease, asked);
+    nextLookMs = Math.min(nextLookMs, asked.heardAtMs);
     const freeInMs = next instanceof ConsensusError ? undefined : next.freeInMs;
     const leftMs = leftOf(options, lease);
     if (leftMs <= 0) return undefined;
@@ -136,17 +138,29 @@ function intervalMs(lease: LeaseObject, look: number): number {
   return look === 0 || fullMs < pollMs ? fullMs * (0.5 + store.random.unit() / 2) : fullMs;
 }
 
-/** @returns the token of the tenancy whose holder has been asked by now, by this candidate or by another. */
-async function ask(lease: LeaseObject, askedToken: number): Promise<number> {
+interface Asked {
+  /** Of the tenancy whose holder has been asked by now, by this candidate or by another. */
+  readonly token: number;
+  /** When that holder renews next and hears of it: from then on the end is near, and looks come as at the beginning. */
+  readonly heardAtMs: number;
+}
+
+async function ask(lease: LeaseObject, asked: Asked): Promise<Asked> {
   const seen = lease.view.current;
-  if (seen?.record.state !== "held" || seen.record.fencingToken <= askedToken) return askedToken;
+  if (seen?.record.state !== "held" || seen.record.fencingToken <= asked.token) return asked;
   if (seen.record.flag === undefined) {
     const { store, key, node, timing } = lease.settings;
     const end = await writeFlag(store, key, seen, { kind: "asked", by: node }, timing.requestTimeoutMs);
     // Refused: it was renewed, freed or flagged meanwhile. The next look tells.
-    if (end === undefined) return askedToken;
+    if (end === undefined) return asked;
   }
-  return seen.record.fencingToken;
+  return { token: seen.record.fencingToken, heardAtMs: lease.nowMs() + nextRenewalInMs(seen) };
+}
+
+/** By the store's own stamps of that version, which its holder wrote. */
+function nextRenewalInMs({ record, dateMs, lastModifiedMs }: Sighting): number {
+  if (record.session !== undefined || record.flag !== undefined || dateMs === undefined || lastModifiedMs === undefined) return Infinity;
+  return Math.max(0, record.ttlMs / 3 - (dateMs - lastModifiedMs));
 }
 
 function refusedSince(lease: LeaseObject, atMs: number): boolean {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { NotHeldError } from "../../src/errors.ts";
-import { bench, errorOf, held, overwrite, pause, recordIn, refusalOf, requestsOf, TTL, types, WATCH, when } from "./harness.ts";
+import { bench, delta, errorOf, held, overwrite, pause, recordIn, refusalOf, requestsOf, TTL, types, WATCH, when } from "./harness.ts";
 
 describe("how a lock passes on", () => {
   it("a waiter gets it soon after the release, and a long wait looks seldom", async () => {
@@ -121,6 +121,28 @@ describe("how a lock passes on", () => {
     expect(lock.isHeld()).toBe(true);
     await b.world.until(lock.release());
     await held(b.world, waiting);
+  });
+
+  it("askHolder: who asked looks when the holder hears, by the store's own stamps", async () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const b = bench(seed);
+      const c = b.other("b");
+      let heardAtMs = Infinity;
+      const onAsked = (): void => {
+        heardAtMs = b.world.nowMs;
+        void lock.release();
+      };
+      const lock = await held(b.world, b.locks.acquire("k", { onAsked }));
+      await b.world.until(c.locks.withLock("warm", () => {}));
+      await b.world.advance(700 * seed);
+      const before = c.node.store.stats();
+      await held(b.world, c.locks.acquire("k", { askHolder: true, waitMs: 600_000 }));
+      // Stamps are cut to the second; polls alone would be up to five seconds late.
+      expect(b.world.nowMs - heardAtMs).toBeLessThan(1_500);
+      const { get = 0, put = 0 } = delta(c.node.store.stats(), before);
+      expect(put).toBe(2);
+      expect(get).toBeLessThanOrEqual(12);
+    }
   });
 
   it("onAsked that throws changes nothing for the holder", async () => {

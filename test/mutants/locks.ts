@@ -215,6 +215,12 @@ const ENDING: readonly TestedMutant[] = [
     tests: [WAYS],
   },
   {
+    id: "lock-asked-and-forgotten",
+    breaks: "who asked the holder looks when it hears, and not whenever its poll comes",
+    edits: [edit("lease/contend.ts", "heardAtMs: lease.nowMs() + nextRenewalInMs(seen)", "heardAtMs: Infinity")],
+    tests: [WAYS],
+  },
+  {
     id: "lock-asked-in-the-renewal",
     breaks: "H6: what onAsked throws does not end the renewals",
     edits: [
