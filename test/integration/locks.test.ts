@@ -46,7 +46,7 @@ describe("locks on a real MinIO, between processes", () => {
     for (const s of stats) expect(s).toMatchObject({ acquired: 126, released: 126, lost: 0, held: 0, refused: 0 });
   }, 300_000);
 
-  it("SIGSTOP past the ttl: it wakes, releases and renews, and the new holder is untouched", async () => {
+  it("the process is stopped: SIGSTOP past the ttl: it wakes, releases and renews, and the new holder is untouched", async () => {
     const { add, record } = await stage();
     const [a, b] = [await add("a"), await add("b")];
     expect(await a.ask("acquire")).toBe(1);
@@ -62,7 +62,7 @@ describe("locks on a real MinIO, between processes", () => {
     expect(await b.ask("look")).toEqual({ held: true, aborted: false });
   }, 120_000);
 
-  it("kill -9, and when its time is over a fresh process gets it at its first request, by the store's time; not sooner", async () => {
+  it("the process ends without release: kill -9, and when its time is over a fresh process gets it at its first request, by the store's time; not sooner", async () => {
     const { add } = await stage();
     const a = await add("a");
     expect(await a.ask("acquire")).toBe(1);
