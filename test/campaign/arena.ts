@@ -8,7 +8,7 @@ import type { S3Server } from "../support/servers.ts";
 import { type FencedResource, fencedResource } from "./fenced-resource.ts";
 import { type Election, HolderProcess } from "./holder-process.ts";
 import { Ledger } from "./ledger.ts";
-import { RECORDS, Tap } from "./tap.ts";
+import { LOCKS, RECORDS, Tap } from "./tap.ts";
 
 export interface ArenaOptions {
   readonly server: Pick<S3Server, "endpoint" | "region" | "accessKeyId" | "secretAccessKey">;
@@ -123,7 +123,7 @@ export class Arena {
 }
 
 export function keyOf(election: Election): string {
-  return `${RECORDS}${election.name}`;
+  return `${(election.face ?? "election") === "election" ? RECORDS : LOCKS}${election.name}`;
 }
 
 function credentials(server: ArenaOptions["server"]): Record<string, string> {

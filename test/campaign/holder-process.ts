@@ -23,6 +23,8 @@ export interface Election {
   readonly ttlMs: number;
   readonly pollMs: number;
   readonly takeover: "auto" | "observe" | "store-time";
+  /** What is contended for. Default: an election. Locks are given back after a while, and taken again. */
+  readonly face?: "election" | "lock" | "session" | undefined;
 }
 
 /** A way in which the clocks of a process are false. */

@@ -26,6 +26,8 @@ const ELECTIONS: readonly Election[] = [
   { name: "a", ttlMs: 1200, pollMs: 300, takeover: "auto" },
   { name: "b", ttlMs: 1600, pollMs: 300, takeover: "observe" },
   { name: "c", ttlMs: 2400, pollMs: 500, takeover: "auto" },
+  { name: "lock", ttlMs: 1500, pollMs: 500, takeover: "auto", face: "lock" },
+  { name: "session-lock", ttlMs: 2400, pollMs: 800, takeover: "auto", face: "session" },
 ];
 const PROGRAM = join(import.meta.dirname, "holder.js");
 const BUCKET = "campaign";

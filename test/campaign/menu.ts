@@ -6,7 +6,7 @@ import type { Field } from "./field.ts";
 import { failoverBoundMs, watchMs } from "./timing.ts";
 import type { HolderProcess } from "./holder-process.ts";
 import { tamper } from "./tamper.ts";
-import { nowMs, RECORDS } from "./tap.ts";
+import { LEASES, nowMs } from "./tap.ts";
 
 export interface Trouble {
   readonly name: string;
@@ -94,7 +94,7 @@ function network(name: string, make: (random: () => number, ttlMs: number) => Ne
     const ttlMs = field.pick(arena.options.elections).ttlMs;
     const all = random() < 0.3;
     const struck = arena.proxies.filter(() => all || random() < 0.5);
-    const handles = struck.map((proxy) => proxy.faults.add({ ...make(random, ttlMs), key: `${RECORDS}*` }));
+    const handles = struck.map((proxy) => proxy.faults.add({ ...make(random, ttlMs), key: LEASES }));
     await pass(Math.min(leftMs, (0.3 + 1.7 * random()) * ttlMs));
     for (const handle of handles) {
       field.count(name, handle.hits);
@@ -144,7 +144,7 @@ async function kill(field: Field): Promise<void> {
 /** Its write is carried out, and it is stopped before it can read the answer. */
 async function pauseInReply(field: Field): Promise<void> {
   await field.withHolder(async (holder) => {
-    const handle = holder.proxy.faults.add({ kind: "delay", side: "reply", method: "PUT", key: `${RECORDS}*`, times: 1 });
+    const handle = holder.proxy.faults.add({ kind: "delay", side: "reply", method: "PUT", key: LEASES, times: 1 });
     const held = await until(() => handle.held > 0, 3000);
     if (held !== undefined) {
       field.count("pause between forward and reply");

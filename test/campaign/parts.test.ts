@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checkHistory } from "../../src/testing/history/index.ts";
 import { fakeS3, faultProxy } from "../../src/testing/index.ts";
-import { fencedResource } from "./fenced-resource.ts";
+import { fencedResource, type FencedResource } from "./fenced-resource.ts";
 import { Ledger } from "./ledger.ts";
 import { RECORDS, Tap } from "./tap.ts";
 
@@ -57,15 +57,34 @@ describe("the tap", () => {
 });
 
 describe("the fenced resource", () => {
+  async function write(resource: FencedResource, key: string, token: number, value?: number): Promise<number> {
+    const query = `key=${key}&token=${token}&node=n${value === undefined ? "" : `&value=${value}`}`;
+    return (await fetch(`${resource.url}/?${query}`, { method: "POST" })).status;
+  }
+
   it("takes what is not older than anything it has taken, for each key by itself", async () => {
     const resource = await fencedResource();
-    const write = async (key: string, token: number): Promise<number> =>
-      (await fetch(`${resource.url}/?key=${key}&token=${token}&node=n`, { method: "POST" })).status;
-    expect([await write("a", 2), await write("a", 2), await write("a", 1), await write("b", 1), await write("a", 3)]).toEqual([
-      204, 204, 409, 204, 204,
-    ]);
+    const answers = [];
+    for (const [key, token, value] of [
+      ["a", 2],
+      ["a", 2],
+      ["a", 1, 1],
+      ["b", 1],
+      ["a", 3],
+    ] as const)
+      answers.push(await write(resource, key, token, value));
+    expect(answers).toEqual([200, 200, 409, 200, 200]);
     expect(resource.refused).toBe(1);
     expect(checkHistory(resource.writes).contradictions).toEqual([]);
+    await resource.close();
+  });
+
+  it("finds out when two counted on from the same number", async () => {
+    const resource = await fencedResource();
+    for (const value of [1, 2]) expect(await write(resource, "a", 2, value)).toBe(200);
+    expect([resource.increments, resource.lost]).toEqual([2, []]);
+    await write(resource, "a", 3, 2);
+    expect(resource.lost).toEqual(["a: token 3 wrote 2 over 2"]);
     await resource.close();
   });
 });

@@ -32,6 +32,8 @@ export interface Report {
   readonly unjudgedAttempts: number;
   readonly fencedWrites: number;
   readonly rejectedStaleWrites: number;
+  /** What the fenced resource was counted up to. */
+  readonly increments: number;
   readonly failover: Readonly<Record<string, FailoverFigures>>;
   readonly requestsPerHolderHour: number;
   readonly holderHours: number;
@@ -93,7 +95,8 @@ export function makeReport({ seed, minutes, store, campaign, judgement, controls
     appliedWrites: counts.appliedWrites,
     unjudgedAttempts: counts.unjudged,
     fencedWrites: counts.fencedWrites,
-    rejectedStaleWrites: counts.refusedFencedWrites,
+    rejectedStaleWrites: arena.resource.refused,
+    increments: arena.resource.increments,
     failover: failoverFigures(field.failovers),
     requestsPerHolderHour: Math.round(arena.requests / Math.max(arena.holderHours, 1e-9)),
     holderHours: Number(arena.holderHours.toFixed(3)),
@@ -135,6 +138,13 @@ function checksOf(field: Field, judgement: Judgement, controls: readonly Control
         arena.resource.refused === 0
           ? ["WORTHLESS: no stale write ever reached the fenced resource, so this campaign says nothing about fencing. Run it longer"]
           : [],
+    },
+    {
+      name: "nothing that was counted under a lock or as leader was lost",
+      problems:
+        arena.resource.increments === 0
+          ? ["WORTHLESS: nothing was counted"]
+          : arena.resource.lost.slice(0, 5).map((lost) => `lost update: ${lost}`),
     },
     ...controls.map((control) => ({
       name: `negative control: ${control.name}`,
@@ -185,10 +195,10 @@ export function reportText(r: Report): string {
     `campaign seed ${r.seed}, ${r.minutes} min, ${r.store}, ${r.machine}, ${r.date}`,
     `${r.acquisitions} acquisitions, ${r.takeovers} takeovers, ${r.beliefSeconds} s of belief, ${r.overlaps} overlaps`,
     `history: ${r.attempts} requests at the store, ${r.appliedWrites} writes in their chains, ${r.unjudgedAttempts} not judged${r.borne > 0 ? `, ${r.borne} known faults of the server borne (W6, W7)` : ""}`,
-    `fenced resource: ${r.fencedWrites} writes, ${r.rejectedStaleWrites} stale ones refused`,
+    `fenced resource: ${r.fencedWrites} requests, ${r.rejectedStaleWrites} stale writes refused, ${r.increments} increments`,
     `failover (bound: ttl + drift margin + poll + 1 s):`,
     ...(failover.length > 0 ? failover : ["  none measured"]),
-    `${r.requestsPerHolderHour} requests per holder-hour over ${r.holderHours} holder-hours (three elections each, short ttls); ${r.leakedHandles} leaked handles`,
+    `${r.requestsPerHolderHour} requests per holder-hour over ${r.holderHours} holder-hours (three elections and two locks each, short ttls); ${r.leakedHandles} leaked handles`,
     ...(r.stalls > 0 ? [`the machine itself stood still ${r.stalls} times for more than a second`] : []),
     `terms ended: ${counts(r.endsOfTerms)}`,
     `faults: ${counts(r.faults)}`,

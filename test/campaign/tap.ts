@@ -7,8 +7,11 @@ type OnForward = NonNullable<FaultProxyOptions["onForward"]>;
 type WireRequest = Parameters<OnForward>[0];
 type WireAnswer = Parameters<NonNullable<ReturnType<OnForward>>>[0];
 
-/** Only records are in the history: what the probe writes has no nonces. */
+/** Only records that are contended for are in the history: what the probe writes has no nonces, and a session's member has one writer. */
 export const RECORDS = "locks/elections/";
+export const LOCKS = "locks/locks/";
+/** What faults strike: these, and the members of sessions. */
+export const LEASES: RegExp = /^locks\/(?:elections|locks|members)\//;
 
 interface UnderWay {
   readonly request: WireRequest;
@@ -25,7 +28,7 @@ export class Tap {
   /** For one client's proxy. */
   for(client: string): OnForward {
     return (request) => {
-      if (!request.key.startsWith(RECORDS)) return undefined;
+      if (!request.key.startsWith(RECORDS) && !request.key.startsWith(LOCKS)) return undefined;
       const underWay: UnderWay = { request, client, sentMs: nowMs() };
       this.#underWay.add(underWay);
       if (request.method === "PUT") this.#announceWrite();
