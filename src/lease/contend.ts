@@ -97,7 +97,8 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
     if (next instanceof ConsensusError) options.onTrouble(next);
     else if (next.kind === "free") {
       if (attempted && leftOf(options, lease) <= 0) return undefined;
-      attempted = true;
+      // One that rests on what was known before this call is no answer yet: refused, it only says that a look is due.
+      attempted = looks > 0;
       const sentAtMs = lease.nowMs();
       const taken = await take(lease, options, next.by, open);
       if (taken !== undefined) return taken;

@@ -33,6 +33,25 @@ describe("the requests of a lock", () => {
     expect(attempt.held.message).toMatch(/is held by a since 2026-01-01T.*fencing token 1/);
   });
 
+  it("a try that takes a holder for dead, by what it saw long ago, looks once it is refused, and has the lock where it is free by then", async () => {
+    const b = bench();
+    const c = b.other("b", { defaults: { ttlMs: 2_000 } });
+    await b.world.until(b.locks.withLock("warm", () => {}));
+    const lock = await held(b.world, c.locks.acquire("k"));
+    expect(await requestsOf(b, () => b.locks.tryAcquire("k"))).toEqual({ get: 1 });
+    await b.world.advance(5_000);
+    await b.world.until(lock.release());
+    expect(await requestsOf(b, async () => expect((await b.locks.tryAcquire("k"))?.fencingToken).toBe(2))).toEqual({ get: 1, put: 2 });
+    const again = await held(b.world, b.locks.tryAcquire("other"));
+    await b.world.until(again.release());
+    // And where it is held by another, who renewed it, that is the answer.
+    const theirs = await held(b.world, c.locks.acquire("held"));
+    expect(await b.world.until(b.locks.tryAcquire("held"))).toBeUndefined();
+    await b.world.advance(5_000);
+    expect(await requestsOf(b, async () => expect(await b.locks.tryAcquire("held")).toBeUndefined())).toEqual({ get: 1, put: 1 });
+    expect(theirs.isHeld()).toBe(true);
+  });
+
   it("a try on a key that this process holds asks nobody", async () => {
     const b = bench();
     await held(b.world, b.locks.acquire("k"));

@@ -79,6 +79,12 @@ const QUEUEING: readonly TestedMutant[] = [
     tests: [WAYS],
   },
   {
+    id: "lock-refused-by-old-knowledge",
+    breaks: "a try whose CAS rests on what was seen long ago is answered by a look, not by that refusal",
+    edits: [edit("lease/contend.ts", "attempted = looks > 0;", "attempted = true;")],
+    tests: [REQUESTS],
+  },
+  {
     id: "lock-one-wait-each",
     breaks: "all the keys of one withLocks share its waitMs",
     edits: [
