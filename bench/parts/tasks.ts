@@ -29,7 +29,7 @@ export async function tasks(count: number): Promise<Table> {
   const rows: (string | number)[][] = [];
   for (const one of cases) rows.push([one.what, one.nodes, ...(await measured(one, count))]);
   return {
-    title: `${count} tasks in one process`,
+    title: `${count === 1_000 ? "A thousand" : count} tasks in one process`,
     note: "In virtual time, after a while in which each node has met every task; wake-ups of one node, requests of all. The heap grows with the history that each record keeps (50 runs at most). Goal: no request that no tick needs (two for each, and a look for each node that had not the last).",
     columns: ["Ticks", "Nodes", "Heap for each task, kB", "Wake-ups a minute", "Requests an hour", "Ticks an hour", "Requests a tick"],
     rows,
