@@ -2,7 +2,8 @@
 import { toIso } from "../clock/calendar.ts";
 import { RecordError } from "../errors.ts";
 import type { SessionRecord, SessionRef, TimedRecord } from "../record/record.ts";
-import type { KeyView, Sighting } from "./observations.ts";
+import { wayOut } from "../record/way-out.ts";
+import { acceptance, type KeyView, type Sighting } from "./observations.ts";
 
 /** What this process has seen of a member record. */
 export type MemberView = Pick<KeyView, "key" | "current" | "absent" | "contradiction">;
@@ -24,7 +25,8 @@ export function fateOf(view: MemberView, ref: SessionRef, nowMs: number, pollMs:
   const isGone = current === undefined ? view.absent : contradiction !== undefined && contradiction.sighting === undefined;
   if (current === undefined) return isGone ? { kind: "missing" } : { kind: "unknown" };
   const { record } = current;
-  if (record.session !== undefined) return strange(view.key, "foreign", "names a session itself, which no member record does");
+  if (record.session !== undefined)
+    return strange(view.key, "foreign", "names a session itself, which no member record does", wayOut(view.key, "repair"));
   const seen = { ...current, record };
   if (record.fencingToken > ref.token) return { kind: "ended", by: "other", seen };
   if (record.fencingToken === ref.token) {
@@ -37,11 +39,12 @@ export function fateOf(view: MemberView, ref: SessionRef, nowMs: number, pollMs:
     view.key,
     "regressed",
     `has fencing token ${record.fencingToken}, but a lock names ${ref.token} (token regression: restored or replaced by hand)`,
+    wayOut(view.key, "accept-regression", acceptance(ref.token, record)),
   );
 }
 
-function strange(key: string, kind: "foreign" | "regressed", what: string): MemberFate {
-  const error = new RecordError(`the member record at "${key}" ${what}. Locks that name it are left as they are`, { key, kind });
+function strange(key: string, kind: "foreign" | "regressed", what: string, way: string): MemberFate {
+  const error = new RecordError(`the member record at "${key}" ${what}. Locks that name it are left as they are${way}`, { key, kind });
   return { kind: "strange", error };
 }
 

@@ -3,6 +3,7 @@ import type { Instant } from "../clock/deadline.ts";
 import { RecordError } from "../errors.ts";
 import { decodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { WrittenNonces } from "./written.ts";
+import { wayOut } from "../record/way-out.ts";
 import { compareRecords, type LeaseRecord, type Position } from "../record/record.ts";
 
 /** One version of a record, as it was first seen. */
@@ -81,7 +82,7 @@ export class KeyView {
         return this.#noteAbsent(nowMs);
       case "too-large":
         return new RecordError(
-          `the object at "${this.key}" has ${read.size ?? "too many"} bytes; a record has at most ${MAX_RECORD_BYTES} (foreign record; it is left as it is)`,
+          `the object at "${this.key}" has ${read.size ?? "too many"} bytes; a record has at most ${MAX_RECORD_BYTES} (foreign record; it is left as it is)${wayOut(this.key, "repair")}`,
           { key: this.key, kind: "foreign" },
         );
       case "found":
@@ -179,10 +180,16 @@ export class KeyView {
     const what = seen === undefined ? "the record was deleted" : `the record went back to fencing token ${seen.fencingToken}`;
     return new RecordError(
       `"${this.key}": ${what}, but fencing token ${this.highest.fencingToken} was given out before (token regression: restored, deleted or replaced by hand). ` +
-        `Nobody who knows that leads until an operator writes a released record with at least that token`,
+        `Nobody who knows that takes it until an operator writes a released record with at least that token` +
+        wayOut(this.key, "accept-regression", acceptance(this.highest.fencingToken, this.current?.record)),
       { key: this.key, kind: "regressed" },
     );
   }
+}
+
+/** What the command has to be told beside the name: whoever knows of the higher token believes in it for its ttl at most. */
+export function acceptance(token: number, known: LeaseRecord | undefined): string {
+  return `--token ${token}${known?.ttlMs === undefined ? "" : ` --ttl ${known.ttlMs}ms`}`;
 }
 
 /** The views of one store in one process, the least recently used ones dropped beyond the limit. */

@@ -26,8 +26,8 @@ export interface OperateOptions {
   readonly pollMs?: number | undefined;
 }
 
-const REQUEST_TIMEOUT_MS = 5_000;
-const POLL_MS = 1_000;
+export const REQUEST_TIMEOUT_MS = 5_000;
+export const POLL_MS = 1_000;
 const CUT_ATTEMPTS = 10;
 
 /**

@@ -1,6 +1,7 @@
 import { RecordError } from "../errors.ts";
 import { decodeRecord } from "../record/codec.ts";
 import { compareRecords, type LeaseRecord } from "../record/record.ts";
+import { wayOut } from "../record/way-out.ts";
 import type { ReadResult } from "../store/object-store.ts";
 
 /** One logical write: what it was conditioned on and what it puts there. Every attempt of it is the same bytes (rule W3). */
@@ -38,7 +39,10 @@ export function settle<R extends LeaseRecord>(
 ): Settlement<R> {
   if (read.kind === "absent") return write.base === undefined ? { kind: "again" } : { kind: "gone" };
   if (read.kind === "too-large")
-    return { kind: "unreadable", error: new RecordError(`the object at "${key}" is larger than any record`, { key, kind: "foreign" }) };
+    return {
+      kind: "unreadable",
+      error: new RecordError(`the object at "${key}" is larger than any record${wayOut(key, "repair")}`, { key, kind: "foreign" }),
+    };
   let seen: LeaseRecord;
   try {
     seen = decodeRecord(key, read.body);

@@ -12,9 +12,11 @@ import {
 } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
 import type { Json, LeaseRecord, TimedRecord } from "../record/record.ts";
+import { wayOut } from "../record/way-out.ts";
 import { Belief, type Contrary } from "./belief.ts";
 import type { LeaseObject, ReleaseFields } from "./lease-object.ts";
 import type { LeaseSignal } from "./lease-signal.ts";
+import { acceptance } from "./observations.ts";
 import { settle } from "./settle.ts";
 import type { ReleaseOutcome, Tenancy, TenancyHooks, TimedVersion } from "./tenancy.ts";
 import { lifetimeMs } from "./timing.ts";
@@ -386,7 +388,9 @@ export class TimedTenancy implements Tenancy {
         : `this process did not run for a while (stopped, or its event loop was blocked)`;
       this.#end(this.#belief.lost("frozen", `the deadline was found ${Math.round(lateMs)} ms past: ${what}`));
     } else if (this.#older !== undefined && this.#older.fencingToken < this.fencingToken) {
-      const what = `the record went back to fencing token ${this.#older.fencingToken}, and no write was taken until the deadline`;
+      const what =
+        `the record went back to fencing token ${this.#older.fencingToken}, and no write was taken until the deadline` +
+        wayOut(this.#lease.settings.key, "accept-regression", acceptance(this.fencingToken, this.record));
       this.#end(this.#belief.lost("token-regression", what));
     } else {
       const why = this.trouble === undefined ? "it could not be renewed" : `it could not be renewed: ${this.trouble.message}`;

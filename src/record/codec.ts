@@ -64,7 +64,7 @@ export function encodeRecord(key: string, record: LeaseRecord): Uint8Array {
   const format = session === undefined ? TIMED_FORMAT : RECORD_FORMAT;
   const bytes = new TextEncoder().encode(JSON.stringify({ ...extra, format, ...own, session: session && sessionOut(key, session) }));
   const fault = sizeFault(bytes.length, record.payload);
-  if (fault !== undefined) throw recordFault(key, "damaged", `would take ${fault}`);
+  if (fault !== undefined) throw recordFault(key, "damaged", `would take ${fault}`, undefined, "");
   return bytes;
 }
 
@@ -81,7 +81,8 @@ function sizeFault(bytes: number, payload: Json | undefined): string | undefined
 
 function sessionOut(key: string, session: SessionRef): object {
   const member = pathToMember(key, session.member);
-  if (member === undefined) throw recordFault(key, "damaged", `can't name the member "${session.member}", which has no place beside it`);
+  if (member === undefined)
+    throw recordFault(key, "damaged", `can't name the member "${session.member}", which has no place beside it`, undefined, "");
   return { ...session, member };
 }
 

@@ -1,6 +1,7 @@
 /** What the codecs of all records share: the bytes as a JSON object of a known format, its fields one by one, and the words for what is wrong. */
 import { parseInstant } from "../clock/calendar.ts";
 import { messageOf, RecordError, type RecordFault } from "../errors.ts";
+import { wayOut } from "./way-out.ts";
 
 /** The longest time that a record may name. A longer one is damage: it would close the key for ever. */
 export const MAX_RECORD_MS: number = 7 * 24 * 3_600_000;
@@ -55,8 +56,15 @@ function parseObject(key: string, body: Uint8Array, formatField: string): Fields
   return value as Fields;
 }
 
-export function recordFault(key: string, kind: RecordFault, what: string, cause?: unknown): RecordError {
-  return new RecordError(`the object at "${key}" ${what} (${kind} record; it is left as it is)`, { key, kind, cause });
+/** @param way what to do about it. What a newer version wrote is for a newer version to mend. */
+export function recordFault(
+  key: string,
+  kind: RecordFault,
+  what: string,
+  cause?: unknown,
+  way: string = kind === "newer" ? "" : wayOut(key, "repair"),
+): RecordError {
+  return new RecordError(`the object at "${key}" ${what} (${kind} record; it is left as it is)${way}`, { key, kind, cause });
 }
 
 /** Fields of a later version of the format, to be kept through every rewrite (rule R4). */

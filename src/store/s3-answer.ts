@@ -14,6 +14,9 @@ export interface WireRequest {
   readonly limit?: number | undefined;
   /** Not sent after this. */
   readonly sendBy?: Instant | undefined;
+  /** A `list` of all versions, the newest of each key first; a `get` of that one. */
+  readonly versions?: boolean | undefined;
+  readonly versionId?: string | undefined;
   /** Which one a `setting` asks for. */
   readonly setting?: BucketSetting | undefined;
 }
@@ -26,6 +29,10 @@ export interface ListedObject {
   readonly etag: string;
   readonly size: number;
   readonly lastModifiedMs: number | undefined;
+  /** In a list of versions. */
+  readonly versionId?: string | undefined;
+  readonly isLatest?: boolean | undefined;
+  readonly isDeletion?: boolean | undefined;
 }
 
 /** What the store answered, whatever it was. */

@@ -208,9 +208,14 @@ export class S3Store implements ObjectStore {
     return result.kind === "removed" || result.kind === "refused" ? result.kind : this.#counted(result);
   }
 
-  /** One attempt of any request, for `doctor`, which asks what nothing else here needs. */
+  /** The key as the bucket has it, and its answers to `examine`. */
+  wholeKey(key: string): string {
+    return this.#settings.prefix + key;
+  }
+
+  /** One attempt of any request, for those who ask what nothing else here needs (`doctor`, earlier versions). */
   async examine(request: WireRequest): Promise<WireAnswer | Unavailable | Denied> {
-    const outcome = await this.#attempt({ ...request, key: this.#settings.prefix + request.key }, {});
+    const outcome = await this.#attempt({ ...request, key: this.wholeKey(request.key) }, {});
     if ("answer" in outcome) return outcome.answer;
     return outcome.failure.kind === "denied" ? outcome.failure : { kind: "unavailable", error: outcome.failure.error };
   }

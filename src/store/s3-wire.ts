@@ -12,7 +12,14 @@ import { readClocks, remainingMs } from "../clock/deadline.ts";
 import { StoreUnsafeError } from "../errors.ts";
 import { openPools, type Pools } from "./idle-sockets.ts";
 import { destroyBody, readBody } from "./read-body.ts";
-import { type BucketSetting, BrokenAnswerError, SentTooLateError, type WireAnswer, type WireRequest } from "./s3-answer.ts";
+import {
+  type BucketSetting,
+  BrokenAnswerError,
+  type ListedObject,
+  SentTooLateError,
+  type WireAnswer,
+  type WireRequest,
+} from "./s3-answer.ts";
 import type { S3Settings } from "./s3-options.ts";
 
 export interface Wire {
@@ -241,7 +248,12 @@ function commandFor(sdk: Sdk, settings: S3Settings, r: WireRequest): { readonly 
   };
   switch (r.op) {
     case "get":
-      return new sdk.GetObjectCommand({ ...common, Key: r.key, ...(r.ifNoneMatch === undefined ? {} : { IfNoneMatch: r.ifNoneMatch }) });
+      return new sdk.GetObjectCommand({
+        ...common,
+        Key: r.key,
+        ...(r.ifNoneMatch === undefined ? {} : { IfNoneMatch: r.ifNoneMatch }),
+        ...(r.versionId === undefined ? {} : { VersionId: r.versionId }),
+      });
     case "put":
       return new sdk.PutObjectCommand({
         ...common,
@@ -258,6 +270,8 @@ function commandFor(sdk: Sdk, settings: S3Settings, r: WireRequest): { readonly 
     case "setting":
       return settingCommand(sdk, settings, r.setting);
     case "list":
+      if (r.versions === true)
+        return new sdk.ListObjectVersionsCommand({ ...common, Prefix: r.key, ...(r.limit === undefined ? {} : { MaxKeys: r.limit }) });
       return new sdk.ListObjectsV2Command({
         ...common,
         Prefix: r.key,
@@ -274,12 +288,21 @@ function settingCommand(sdk: Sdk, settings: S3Settings, setting: BucketSetting |
   return setting === "object-lock" ? new sdk.GetObjectLockConfigurationCommand(bucket) : new sdk.GetBucketVersioningCommand(bucket);
 }
 
+interface OutputObject {
+  readonly Key?: string;
+  readonly ETag?: string;
+  readonly Size?: number;
+  readonly LastModified?: { getTime(): number };
+  readonly VersionId?: string;
+  readonly IsLatest?: boolean;
+}
+
 interface Output {
   readonly Body?: unknown;
   readonly IsTruncated?: boolean | undefined;
-  readonly Contents?:
-    | readonly { readonly Key?: string; readonly ETag?: string; readonly Size?: number; readonly LastModified?: { getTime(): number } }[]
-    | undefined;
+  readonly Contents?: readonly OutputObject[] | undefined;
+  readonly Versions?: readonly OutputObject[] | undefined;
+  readonly DeleteMarkers?: readonly OutputObject[] | undefined;
 }
 
 async function objectOf(
@@ -309,12 +332,17 @@ async function objectOf(
 }
 
 function listingOf(output: Output): WireAnswer["listing"] {
-  const objects = (output.Contents ?? []).map((o) => ({
+  const listed = (o: OutputObject): ListedObject => ({
     key: o.Key ?? "",
     etag: o.ETag ?? "",
     size: o.Size ?? 0,
     lastModifiedMs: o.LastModified?.getTime(),
-  }));
+    ...(o.VersionId === undefined ? {} : { versionId: o.VersionId, isLatest: o.IsLatest === true }),
+  });
+  const objects = [
+    ...(output.Contents ?? output.Versions ?? []).map(listed),
+    ...(output.DeleteMarkers ?? []).map((o) => ({ ...listed(o), isDeletion: true })),
+  ];
   return { objects, truncated: output.IsTruncated === true };
 }
 

@@ -79,9 +79,11 @@ describe("ls, show, verify", () => {
     expect(JSON.parse((await counted("ls", "--held", "--json", "--kind", "lock")).out)).toEqual([]);
   });
 
-  it("show tells all fields, one GET; 1 where nothing is", async () => {
+  it("show tells all fields, one GET, and one LIST for what was before; 1 where nothing is", async () => {
     const { status, out, requests } = await counted("show", "billing", "--kind", "election");
-    expect({ status, requests }).toEqual({ status: 0, requests: ["GET"] });
+    expect({ status, requests }).toEqual({ status: 0, requests: ["GET", "GET"] });
+    expect(out).toMatch(/^before {9}not known: the store does not list versions/m);
+    expect((await counted("show", "billing", "--kind", "election", "--versions", "0")).requests).toEqual(["GET"]);
     expect(out).toMatch(/^fencingToken {3}1$/m);
     const json = JSON.parse((await counted("show", "billing", "--kind", "election", "--json")).out) as { record: { ttlMs: number } };
     expectShape("lease", json);

@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import { systemClock } from "../../clock/system.ts";
 import { sleep } from "../../clock/wait.ts";
 import { Manager } from "../../election/manager.ts";
-import { ConfigError, type HolderInfo } from "../../errors.ts";
+import type { Term } from "../../election/term.ts";
+import { ConfigError, type HolderInfo, RecordError } from "../../errors.ts";
 import type { Json } from "../../record/record.ts";
 import { defaultGraceMs } from "../child/deadline.ts";
 import { addHoldOptions, type HoldFlags, MAX_WAIT_MS } from "../child/hold-options.ts";
@@ -23,6 +24,8 @@ interface Flags extends HoldFlags {
 }
 
 const DEFAULT_TTL_MS = 15_000;
+/** How often `--keep` looks whether a record has been mended. */
+const MENDED_POLL_MS = 5_000;
 
 export function define(command: Command, run: Run): void {
   addHoldOptions(
@@ -49,13 +52,28 @@ async function elect(context: Context, name: string, words: readonly string[], f
   const graceMs = flags.grace ?? settings.graceMs ?? defaultGraceMs(ttlMs);
   return await concluded(context, { kind: "election", name }, flags, async () => {
     for (;;) {
-      const term = await manager.campaign({ signal: context.signals.stop, waitMs: flags.wait });
+      const term = await elected(context, manager, flags);
       log.debug({ fencingToken: term.fencingToken }, `elected (fencing token ${term.fencingToken})`);
       const line = await runErrand(context, term, { kind: "election", name, words, graceMs, lostExitCode });
       if (flags.keep !== true || line.outcome !== "lost") return line;
       log.warn({ fencingToken: term.fencingToken }, "leadership is over; campaigning again");
     }
   });
+}
+
+/**
+ * With `--keep` a record that may not be touched is waited out until an operator has mended it: a process that ended for it would be started again, and
+ * know nothing of the token that the record went back behind (rule H10). The manager logs what is the matter.
+ */
+async function elected({ signals }: Context, manager: Manager<Json>, { keep, wait }: Flags): Promise<Term> {
+  for (;;) {
+    try {
+      return await manager.campaign({ signal: signals.stop, waitMs: wait });
+    } catch (e) {
+      if (keep !== true || wait !== undefined || !(e instanceof RecordError)) throw e;
+    }
+    await sleep(systemClock, MENDED_POLL_MS, { signal: signals.stop, keepAlive: true });
+  }
 }
 
 /** Takes part, and prints a line for each change. */

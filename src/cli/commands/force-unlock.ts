@@ -2,14 +2,17 @@
 import type { Command } from "commander";
 import { defaultNode } from "../../lease/wiring.ts";
 import { forceRelease, readRecord } from "../../lease/operate.ts";
+import type { LeaseRecord } from "../../record/record.ts";
+import type { ObjectStore } from "../../store/object-store.ts";
 import { integer, oneWord } from "../frame/arguments.ts";
 import { confirmed } from "../frame/confirm.ts";
 import type { Context, Run } from "../frame/context.ts";
 import { EXIT } from "../frame/exit-codes.ts";
 import { printable } from "../frame/output.ts";
 import { keyOf } from "../view/catalogue.ts";
+import { hangingOn } from "../view/hanging.ts";
 
-const HOLDABLE = ["lock", "election"] as const;
+const HOLDABLE = ["lock", "election", "member"] as const;
 
 interface Flags {
   readonly token: number;
@@ -41,24 +44,39 @@ async function forceUnlock(context: Context, name: string, { token, kind, now, y
     );
     return EXIT.no;
   }
-  const how =
-    now === true
-      ? "It is cut off at once, whatever it is doing: TWO MAY RUN until its next renewal is refused."
-      : "It is asked to stop, and its key is freed when it has, or when it has not been renewed for its ttl. One that lives and does not obey keeps it.";
-  const session =
-    record.session === undefined
-      ? ""
-      : `\n  It belongs to the session ${printable(record.session.member)}; everything else that this session holds hangs on it too.`;
-  if (
-    !(await confirmed(
-      context,
-      `${what} is held by ${printable(record.holder)} since ${record.acquiredAt} (fencing token ${token}).${session}\n  ${how}`,
-      yes,
-    ))
-  )
-    return EXIT.no;
+  if (!(await confirmed(context, await planOf(store, settings.prefix, { kind, key, what, now }, record), yes))) return EXIT.no;
   const outcome = await forceRelease(store, key, { token, now, signal: signals.stop, by: settings.node ?? defaultNode() });
   if (out.json) out.value({ kind, name, key, fencingToken: token, outcome });
   else out.line(outcome === "unknown" ? `${what}: not known to be free` : `${what}: ${outcome}`);
   return outcome === "not-mine" ? EXIT.no : outcome === "unknown" ? EXIT.unavailable : EXIT.ok;
+}
+
+/** Who would be cut off, what else hangs on that, and how it is done. */
+async function planOf(
+  store: ObjectStore,
+  prefix: string,
+  { kind, key, what, now }: Pick<Flags, "kind" | "now"> & { readonly key: string; readonly what: string },
+  record: LeaseRecord,
+): Promise<string> {
+  const { holder, acquiredAt, fencingToken, metadata } = record;
+  const isMember = kind === "member";
+  const session = isMember ? { member: key, token: fencingToken } : record.session;
+  const hanging = session && (await hangingOn(store, prefix, session, key));
+  const lines = [
+    `${what} is held by ${printable(holder)} since ${acquiredAt} (fencing token ${fencingToken}).`,
+    ...(metadata === undefined || metadata === null ? [] : [`It says ${printable(JSON.stringify(metadata))}`]),
+    ...(isMember ? [`It is a session; on it hangs ${hanging}.`] : []),
+    ...(isMember || session === undefined
+      ? []
+      : [`It belongs to the session ${printable(session.member)}, which holds as well: ${hanging}.`]),
+    ...(now === true
+      ? [
+          "It is cut off at once, whatever it is doing: TWO MAY RUN until its next renewal is refused.",
+          ...(isMember || session === undefined ? [] : ["The whole session is ended, with all that it holds."]),
+        ]
+      : [
+          "It is asked to stop, and its key is freed when it has, or when it has not been renewed for its ttl. One that lives and does not obey keeps it.",
+        ]),
+  ];
+  return lines.join("\n  ");
 }

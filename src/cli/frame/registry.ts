@@ -28,6 +28,16 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   verify: { group: "Look", summary: "inside a command: is it still held?", load: () => import("../commands/verify.ts") },
   "force-unlock": { group: "Look after it", summary: "free what another holds", load: () => import("../commands/force-unlock.ts") },
   stepdown: { group: "Look after it", summary: "ask a leader to give leadership back", load: () => import("../commands/stepdown.ts") },
+  repair: {
+    group: "Look after it",
+    summary: "mend a key whose record is damaged, or takes no writes",
+    load: () => import("../commands/repair.ts"),
+  },
+  "accept-regression": {
+    group: "Look after it",
+    summary: "go on after a record went back behind a known token",
+    load: () => import("../commands/accept-regression.ts"),
+  },
   doctor: { group: "Look after it", summary: "find out whether a bucket can be trusted", load: () => import("../commands/doctor.ts") },
   demo: { group: "Development", summary: "see a leader die and another take over", load: () => import("../commands/demo.ts") },
   "dev-server": {
