@@ -2,6 +2,8 @@
  * Every duration of a lease follows from its ttl, and the relations between them are what keeps two holders apart. This file is pure.
  */
 
+import { MAX_RECORD_MS } from "../record/fields.ts";
+
 /** How wrong a clock's *rate* may be (rule H2 and the timing relations). Skew between clocks does not matter at all. */
 export const CLOCK_RATE_ERROR = 0.1;
 
@@ -58,6 +60,19 @@ export function defaultMarginMs(ttlMs: number): number {
 
 export function defaultPollMs(ttlMs: number): number {
   return Math.min(5000, Math.floor(ttlMs / 3));
+}
+
+/** Waiting for a lock begins with short waits: most are held for a moment. They double up to a poll. */
+export const FIRST_POLL_MS = 200;
+
+/** The work hears of the end of its longest hold a tenth of the time before it, and no sooner than it would be given up on. */
+export function longestHold(maxHoldMs: number | undefined, drainMs: number): { readonly ms: number; readonly graceMs: number } | undefined {
+  return maxHoldMs === undefined ? undefined : { ms: maxHoldMs, graceMs: Math.min(drainMs, maxHoldMs / 10) };
+}
+
+/** What a release says of a minimum hold that has so much left: viewers' clocks may be fast. 0: nothing is left. */
+export function holdOnMs(leftMs: number): number {
+  return leftMs > 0 ? Math.min(MAX_RECORD_MS, Math.ceil(leftMs * (1 + CLOCK_RATE_ERROR))) : 0;
 }
 
 export function defaultRequestTimeoutMs(ttlMs: number, marginMs: number): number {

@@ -3,9 +3,8 @@ import type { EndReason } from "../errors.ts";
 import type { ReleaseFields } from "../lease/lease-object.ts";
 import type { ReleaseOutcome, Tenancy } from "../lease/tenancy.ts";
 import type { LeaseSignal } from "../lease/lease-signal.ts";
-import { CLOCK_RATE_ERROR } from "../lease/timing.ts";
+import { holdOnMs } from "../lease/timing.ts";
 import type { Emitter } from "../lease/wiring.ts";
-import { MAX_RECORD_MS } from "../record/fields.ts";
 import type { Lock } from "./api.ts";
 import { handOffText } from "./hand-off.ts";
 import type { Turn } from "./local-queue.ts";
@@ -110,10 +109,10 @@ export class LockHandle implements Lock {
     await this.release();
   }
 
-  /** A minimum hold goes on after the release, for everybody (rule C6). Viewers' clocks may be fast. */
+  /** A minimum hold goes on after the release, for everybody (rule C6). */
   #fields(): ReleaseFields {
-    const leftMs = (this.#context.minHoldMs ?? 0) - this.heldForMs;
-    return leftMs > 0 ? { holdForMs: Math.min(MAX_RECORD_MS, Math.ceil(leftMs * (1 + CLOCK_RATE_ERROR))) } : {};
+    const holdForMs = holdOnMs((this.#context.minHoldMs ?? 0) - this.heldForMs);
+    return holdForMs > 0 ? { holdForMs } : {};
   }
 
   #ended(error: LeaseLostError | LeaseEndedError): void {

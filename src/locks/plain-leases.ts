@@ -1,5 +1,4 @@
-import { type HolderInfo, type LockHeldError, RecordError, StoreUnavailableError } from "../errors.ts";
-import { contend } from "../lease/contend.ts";
+import { type HolderInfo, LockHeldError, type StoreUnavailableError } from "../errors.ts";
 import { Counters } from "../lease/counters.ts";
 import { leaseMs } from "../lease/face-options.ts";
 import { inspectHolder } from "../lease/inspect.ts";
@@ -7,18 +6,16 @@ import { LeaseObject, type LeaseSettings } from "../lease/lease-object.ts";
 import type { LeaseSource, Wait } from "../lease/lease-source.ts";
 import type { Tenancy, TenancyHooks, TimedVersion } from "../lease/tenancy.ts";
 import { observationsOf } from "../lease/observations.ts";
-import { refusalOf } from "../lease/refusal.ts";
 import { resume } from "../lease/resume.ts";
-import { defaultPollMs, deriveTiming, MIN_TTL_MS } from "../lease/timing.ts";
+import { defaultPollMs, deriveTiming, FIRST_POLL_MS, longestHold, MIN_TTL_MS } from "../lease/timing.ts";
+import { Waiting } from "../lease/waiting.ts";
 import { aBoolean, oneOf, type OptionSpec } from "../options.ts";
 import { leaseKey } from "../record/keys.ts";
-import type { ObjectStore, StoreVerdict } from "../store/object-store.ts";
+import type { ObjectStore } from "../store/object-store.ts";
 import type { LeaseOptions } from "./api.ts";
 import { bareName, fullName } from "./names.ts";
 
 export const DEFAULT_TTL_MS = 30_000;
-/** Waiting begins with short waits: most locks are held for a moment. They double up to a poll. */
-const FIRST_POLL_MS = 200;
 
 export const PLAIN_SPEC: OptionSpec = {
   ttlMs: leaseMs(MIN_TTL_MS),
@@ -38,7 +35,7 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
   readonly ephemeralPrefix: string;
   readonly #drainMs: number;
   readonly #storePrefix: string;
-  #verdict: StoreVerdict | undefined;
+  readonly #waiting = new Waiting();
 
   constructor(o: {
     readonly store: ObjectStore;
@@ -75,38 +72,17 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
   }
 
   async acquire(name: string, options: LeaseOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {
-    const startMs = this.store.clock.monotonicMs();
     const settings = this.#settings(name, options);
     const view = observationsOf(this.store).view(settings.key);
     const lease = new LeaseObject(settings, { counters: this.counters, identity: view.leftBehind });
     view.leftBehind = undefined;
-    let hindrance: StoreUnavailableError | undefined;
+    let taken: Tenancy | LockHeldError | undefined;
     try {
-      const tenancy = await contend(lease, {
-        signal: wait.signal,
-        untilMs: wait.untilMs,
-        askHolder: options.askHolder,
-        hooks,
-        onLook: (_, verdict) => {
-          this.#verdict = verdict;
-          hindrance = undefined;
-          wait.onNews();
-        },
-        onTrouble: (error) => {
-          if (error instanceof RecordError) throw error;
-          hindrance = error;
-          wait.onNews();
-        },
-      });
-      if (tenancy !== undefined) return tenancy;
-    } catch (e) {
-      lease.leaveBehind();
-      throw e;
+      taken = await this.#waiting.acquire(lease, wait, { askHolder: options.askHolder, hooks });
+      return taken;
+    } finally {
+      if (taken === undefined || taken instanceof LockHeldError) lease.leaveBehind();
     }
-    lease.leaveBehind();
-    const refusal = hindrance ?? this.#refusal(lease, this.store.clock.monotonicMs() - startMs);
-    if (refusal instanceof StoreUnavailableError) throw refusal;
-    return refusal;
   }
 
   async resume(name: string, from: TimedVersion, signal: AbortSignal | undefined, hooks: TenancyHooks): Promise<Tenancy | undefined> {
@@ -118,15 +94,11 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
   }
 
   refusal(name: string, waitedMs: number): LockHeldError | StoreUnavailableError {
-    return this.#refusal(new LeaseObject(this.#settings(name, {})), waitedMs);
+    return this.#waiting.refusal(new LeaseObject(this.#settings(name, {})), waitedMs);
   }
 
   inspect(name: string, signal: AbortSignal | undefined): Promise<HolderInfo | undefined> {
     return inspectHolder(this.store, { key: this.keyOf(name), name: fullName(this, name), ephemeral: this.ephemeral }, signal);
-  }
-
-  #refusal(lease: LeaseObject, waitedMs: number): LockHeldError | StoreUnavailableError {
-    return refusalOf(lease, waitedMs, this.#verdict?.storeTime === false);
   }
 
   #settings(name: string, options: LeaseOptions): LeaseSettings {
@@ -145,8 +117,7 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
       renews: autoRenew,
       keepAlive,
       lockDelayMs,
-      // The work hears of the end a tenth of the time before it, and no sooner than it would be given up on.
-      maxHold: maxHoldMs === undefined ? undefined : { ms: maxHoldMs, graceMs: Math.min(this.#drainMs, maxHoldMs / 10) },
+      maxHold: longestHold(maxHoldMs, this.#drainMs),
     };
   }
 }

@@ -7,7 +7,7 @@ import { type HolderInfo, LockHeldError, RecordError, StoreUnavailableError } fr
 import { describeHolder } from "../lease/holder-info.ts";
 import type { LeaseSource } from "../lease/lease-source.ts";
 import { type KeyView, observationsOf } from "../lease/observations.ts";
-import { defaultPollMs } from "../lease/timing.ts";
+import { defaultPollMs, FIRST_POLL_MS } from "../lease/timing.ts";
 import type { ListEntry } from "../store/object-store.ts";
 import type { HoldOptions, Lock, Try } from "./api.ts";
 import { localQueueOf } from "./local-queue.ts";
@@ -19,7 +19,6 @@ export const MAX_SLOTS = 1000;
 const PARALLEL = 8;
 /** While it waits, a caller looks at so many places a round that were written a moment ago; those that ought to have been renewed it looks at all. */
 const FRESH_LOOKS = 4;
-const FIRST_POLL_MS = 200;
 
 /** As much of the face of locks as a search needs. */
 interface Tries<O extends HoldOptions> {

@@ -245,13 +245,13 @@ const LASTING: readonly TestedMutant[] = [
   {
     id: "lock-min-hold-forgotten",
     breaks: "C6: a minimum hold goes on after the release",
-    edits: [edit("locks/lock-handle.ts", "return leftMs > 0 ?", "return leftMs > MAX_RECORD_MS ?")],
+    edits: [edit("lease/timing.ts", "return leftMs > 0 ?", "return leftMs > MAX_RECORD_MS ?")],
     tests: [WAYS],
   },
   {
     id: "lock-min-hold-by-a-fast-clock",
     breaks: "C6: a minimum hold is not cut short by a viewer's fast clock",
-    edits: [edit("locks/lock-handle.ts", "Math.ceil(leftMs * (1 + CLOCK_RATE_ERROR))", "Math.ceil(leftMs)")],
+    edits: [edit("lease/timing.ts", "Math.ceil(leftMs * (1 + CLOCK_RATE_ERROR))", "Math.ceil(leftMs)")],
     tests: [WAYS],
   },
   {
@@ -263,13 +263,13 @@ const LASTING: readonly TestedMutant[] = [
   {
     id: "lock-max-hold-unlimited",
     breaks: "the longest hold ends the lock",
-    edits: [edit("locks/plain-leases.ts", "maxHold: maxHoldMs === undefined ? undefined", "maxHold: maxHoldMs !== undefined ? undefined")],
+    edits: [edit("lease/timing.ts", "return maxHoldMs === undefined ? undefined", "return maxHoldMs !== undefined ? undefined")],
     tests: [WORK, ONE_SHOT],
   },
   {
     id: "lock-max-hold-unannounced",
     breaks: "the work hears of the longest hold before it is over",
-    edits: [edit("locks/plain-leases.ts", "graceMs: Math.min(this.#drainMs, maxHoldMs / 10)", "graceMs: 0")],
+    edits: [edit("lease/timing.ts", "graceMs: Math.min(drainMs, maxHoldMs / 10)", "graceMs: 0")],
     tests: [WORK, ONE_SHOT],
   },
   {
