@@ -89,7 +89,11 @@ class Sandbox {
 interface Report {
   readonly testResults: readonly {
     readonly message: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages: readonly string[];
+    }[];
   }[];
 }
 
@@ -98,7 +102,9 @@ function firstFailure(file: string, text: string): string {
   const report = JSON.parse(readFileSync(file, "utf8")) as Report;
   for (const { assertionResults } of report.testResults) {
     const failed = assertionResults.find((a) => a.status === "failed");
-    if (failed !== undefined) return failed.fullName;
+    if (failed === undefined) continue;
+    if (/^(?:Reference|Syntax)Error\b/.test(failed.failureMessages[0] ?? "")) throw new Error(`no program: ${failed.failureMessages[0]}`);
+    return failed.fullName;
   }
   // A mutant may break out of every test, as an unhandled rejection; the run is red all the same.
   const unhandled = /Unhandled (?:Rejection|Error).*?\n.*?Error: ([^\n]*)/s.exec(text);

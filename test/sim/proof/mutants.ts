@@ -248,7 +248,7 @@ export const RULES: readonly Mutant[] = [
       {
         file: TENANCY,
         find: "    this.endBelief(reason);\n    const { over } = this.#belief;",
-        put: "    const early = this.isHeld() ? await this.#sendRelease(fields) : undefined;\n    this.endBelief(reason);\n    if (early !== undefined) return early;\n    if (this.#belief.over instanceof LeaseLostError)",
+        put: "    const early = this.isHeld() ? await this.#sendRelease(fields) : undefined;\n    this.endBelief(reason);\n    if (early !== undefined) return early;\n    const { over } = this.#belief;",
       },
     ],
   },

@@ -94,6 +94,8 @@ async function hunt(mutant: Mutant, args: readonly string[]): Promise<Outcome> {
   const seconds = (performance.now() - started) / 1_000;
   const said = /^seed (\d+) FAILED.*\n\s*(.*)$/m.exec(result.text);
   if (result.code !== 0 && said === null) throw new Error(`${mutant.id}: the simulator itself failed:\n${result.text.slice(-2_000)}`);
+  // A patch that does not run proves nothing.
+  if (said !== null && /\b(?:Reference|Syntax)Error\b/.test(said[2] ?? "")) throw new Error(`${mutant.id} is no program: ${said[2]}`);
   rmSync(folder, { recursive: true, force: true });
   return { mutant, caught: result.code !== 0, seconds, said: said === null ? "" : `seed ${said[1]}: ${said[2]?.slice(0, 110)}` };
 }
