@@ -180,6 +180,7 @@ describe("codec", () => {
     ["a flag that is a text", raw({ flag: "revoke" }), "damaged", "flag"],
     ["a flag that is null", raw({ flag: null }), "damaged", "flag null"],
     ["a flag for a lock that is a text", raw({ flag: { kind: "revoke", lock: "k" } }), "damaged", 'lock "k"'],
+    ["a flag with an endless cooldown", raw({ flag: { kind: "step-down", cooldownMs: 1e15 } }), "damaged", "cooldownMs 1000000000000000"],
     ["a flag for a lock without a token", raw({ flag: { kind: "revoke", lock: { key: "k" } } }), "damaged", "fencingToken undefined"],
     ["a flag for a lock without a key", raw({ flag: { kind: "revoke", lock: { fencingToken: 1 } } }), "damaged", "key undefined"],
     ["an unknown flag", raw({ flag: { kind: "explode" } }), "damaged", '"explode"'],
@@ -223,8 +224,9 @@ describe("codec", () => {
     expect(MAX_RECORD_MS).toBe(604_800_000);
   });
 
-  it("keeps whom a flag means", () => {
-    expect(decodeRecord(KEY, encodeRecord(KEY, someRecord({ flag: ONE_LOCK }))).flag).toEqual(ONE_LOCK);
+  it("keeps whom a flag means, and for how long", () => {
+    const cooling = { kind: "step-down", cooldownMs: 60_000 } as const;
+    for (const flag of [ONE_LOCK, cooling]) expect(decodeRecord(KEY, encodeRecord(KEY, someRecord({ flag }))).flag).toEqual(flag);
   });
 
   it("takes a payload of exactly its limit beside a record of its own", () => {

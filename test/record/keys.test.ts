@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { escapeName, leaseKey, memberFromPath, memberKey, nameFault, unescapeName } from "../../src/record/keys.ts";
+import { escapedPrefix, escapeName, leaseKey, memberFromPath, memberKey, nameFault, unescapeName } from "../../src/record/keys.ts";
 
 const name = fc.string({ unit: "binary", minLength: 1, maxLength: 60 }).filter((s) => nameFault(s) === undefined);
 
@@ -77,6 +77,17 @@ describe("keys", () => {
 });
 
 describe("the edges of keys and paths", () => {
+  it("what is listed for a prefix of names is as much of it as every such name begins with when it is escaped", () => {
+    expect(["", "job", "job/1", "a_b-C9.x", ".x", "ä"].map((prefix) => escapedPrefix(prefix))).toEqual([
+      "",
+      "job",
+      "job",
+      "a_b-C9",
+      "",
+      "",
+    ]);
+  });
+
   it("only names of nothing but dots have theirs escaped", () => {
     expect([escapeName("a.."), escapeName("..a"), escapeName("..")]).toEqual(["a..", "..a", "%2E%2E"]);
   });
