@@ -58,5 +58,5 @@ export { Locks, type LocksOptions } from "./locks/locks.ts";
 export type { ManagerOptions } from "./election/options.ts";
 export type { Term } from "./election/term.ts";
 export { Session, type SessionManagerOptions, type SessionSchedulerOptions } from "./session/session.ts";
-export type { SessionOptions } from "./session/options.ts";
+export type { PruneMembersOptions, SessionOptions } from "./session/options.ts";
 export { type FencedContent, fencedObject, type FencedObject, type FencedOptions } from "./fencing/fenced-object.ts";

@@ -10,6 +10,7 @@ import {
 } from "../errors.ts";
 import type { LeaseSource } from "../lease/lease-source.ts";
 import { forceRelease } from "../lease/operate.ts";
+import { MIN_OLDER_THAN_MS } from "../lease/pruning.ts";
 import { signalFault } from "../lease/face-options.ts";
 import type { ReleaseOutcome, TenancyHooks } from "../lease/tenancy.ts";
 import { type Emitter, guarded } from "../lease/wiring.ts";
@@ -24,7 +25,6 @@ import { listHolders } from "./listing.ts";
 import { LockHandle } from "./lock-handle.ts";
 import { bareName, fullName } from "./names.ts";
 import { checkCall, holdOptions } from "./options.ts";
-import { MIN_OLDER_THAN_MS } from "./prunable.ts";
 import { prune } from "./prune.ts";
 import { SlotHandle } from "./slot-handle.ts";
 import { findSlot, type Found, MAX_SLOTS, nameOf } from "./slots.ts";
@@ -199,7 +199,8 @@ export class LockFace<O extends HoldOptions> {
     const { store, ephemeralPrefix: space } = this.#source;
     const { prefix = "", signal } = options;
     const onUnreadable = (error: RecordError): void => this.#emitter.emit({ type: "unreadable", error });
-    const { deleted } = await prune({ store, space, prefix: bareName(prefix), olderThanMs: options.olderThanMs, signal, onUnreadable });
+    const work = { store, space, olderThanMs: options.olderThanMs, signal, onUnreadable };
+    const { deleted } = await prune(work, bareName(prefix));
     return deleted;
   }
 

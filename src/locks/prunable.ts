@@ -1,9 +1,8 @@
 /** Which record of an ephemeral lock may be deleted (rules P2, P4), and what is written over it first (rule P3). Pure. */
+import { type Aged, MIN_OLDER_THAN_MS, type PruneBounds } from "../lease/pruning.ts";
 import { CLOCK_RATE_ERROR } from "../lease/timing.ts";
-import type { LeaseRecord, TimedRecord } from "../record/record.ts";
+import type { TimedRecord } from "../record/record.ts";
 
-/** The least age of a release. A create that was sent before that record was made can't land after its deletion any more (rule P2). */
-export const MIN_OLDER_THAN_MS = 3_600_000;
 /**
  * How long a record stays closed that is to be deleted: the DELETE leaves within a minute, the store takes its signature for half an hour at most (a
  * quarter on either side of its own time), and four minutes are left to carry it out.
@@ -14,21 +13,8 @@ export const DELETE_WITHIN_MS = 60_000;
 /** How far the store's time must be beyond the last token. */
 const TOKEN_LEAD_MS = 60_000;
 
-export interface Aged {
-  readonly record: LeaseRecord;
-  /** Both of one answer, by the store's own clocks. */
-  readonly dateMs: number | undefined;
-  readonly lastModifiedMs: number | undefined;
-}
-
-export interface PruneBounds {
-  readonly olderThanMs: number;
-  /** How far the store's clocks may differ from one another. */
-  readonly skewMs: number;
-}
-
 /** Released, long enough ago, open for everybody, and with nothing in it that this version does not know the meaning of. */
-export function isPrunable(seen: Aged, { olderThanMs, skewMs }: PruneBounds): seen is Aged & { readonly record: TimedRecord } {
+export function isPrunable<A extends Aged>(seen: A, { olderThanMs, skewMs }: PruneBounds): seen is A & { readonly record: TimedRecord } {
   const { record, dateMs, lastModifiedMs } = seen;
   if (dateMs === undefined || lastModifiedMs === undefined || record.state !== "released") return false;
   if (record.flag !== undefined || record.payload !== undefined || Object.keys(record.extra).length > 0) return false;

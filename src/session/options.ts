@@ -1,7 +1,9 @@
 import { deriveTiming, defaultPollMs, type LeaseTiming, MIN_TTL_MS } from "../lease/timing.ts";
+import { MIN_OLDER_THAN_MS } from "../lease/pruning.ts";
 import { drainFault, leaseMs, metadataFault, prefixFault, signalFault, WIRING_SPEC } from "../lease/face-options.ts";
 import { defaultNode, type Wiring } from "../lease/wiring.ts";
-import { optionFaults, type OptionSpec, throwFaults, unknownNames } from "../options.ts";
+import { aNumber, type Check, checkOptions, optionFaults, type OptionSpec, required, throwFaults, unknownNames } from "../options.ts";
+import { memberKey } from "../record/keys.ts";
 import type { Json } from "../record/record.ts";
 
 export interface SessionOptions extends Wiring {
@@ -19,6 +21,14 @@ export interface SessionOptions extends Wiring {
   readonly prefix?: string | undefined;
   /** Shown to everybody who looks at the member record: JSON, at most 2 KiB. Never put a secret here. */
   readonly metadata?: Json | undefined;
+}
+
+export interface PruneMembersOptions extends Pick<Wiring, "store" | "logger" | "onEvent"> {
+  /** By the store's clock, in milliseconds: from 3,600,000. */
+  readonly olderThanMs: number;
+  /** Below the store's prefix. Default `locks/`. */
+  readonly prefix?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface SessionConfig {
@@ -51,6 +61,21 @@ export function sessionConfig(given: SessionOptions): SessionConfig {
   const { timing, faults } = deriveTiming({ ttlMs, marginMs: given.marginMs, requestTimeoutMs: given.requestTimeoutMs });
   throwFaults(what, faults);
   return { node, prefix, timing, pollMs: defaultPollMs(ttlMs), drainMs, metadata };
+}
+
+const PRUNE_SPEC: OptionSpec = {
+  store: WIRING_SPEC["store"] as Check,
+  logger: WIRING_SPEC["logger"] as Check,
+  onEvent: WIRING_SPEC["onEvent"] as Check,
+  olderThanMs: required(aNumber("milliseconds", MIN_OLDER_THAN_MS, Number.MAX_SAFE_INTEGER)),
+  prefix: prefixFault,
+  signal: signalFault,
+};
+
+/** @throws ConfigError with every fault at once. */
+export function pruneConfig(given: PruneMembersOptions): PruneMembersOptions & { readonly space: string } {
+  checkOptions("Session.prune(options)", given, PRUNE_SPEC);
+  return { ...given, space: memberKey(given.prefix ?? DEFAULTS.prefix, "") };
 }
 
 const OF_MANAGER = ["name", "pollMs", "drainMs", "cooldownMs", "metadata", "parseMetadata"];

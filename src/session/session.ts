@@ -20,7 +20,16 @@ import { Cleaner } from "./cleaner.ts";
 import { gated } from "./gate.ts";
 import { Holdings } from "./holdings.ts";
 import { SessionLeases } from "./session-leases.ts";
-import { checkSessionManager, checkSessionScheduler, sessionConfig, type SessionConfig, type SessionOptions } from "./options.ts";
+import {
+  checkSessionManager,
+  checkSessionScheduler,
+  pruneConfig,
+  type PruneMembersOptions,
+  sessionConfig,
+  type SessionConfig,
+  type SessionOptions,
+} from "./options.ts";
+import { pruneMembers } from "./prune.ts";
 
 /** What a scheduler may say for itself; the rest is the session's. */
 export type SessionSchedulerOptions<T extends readonly Task[]> = Pick<
@@ -86,6 +95,20 @@ export class Session implements AsyncDisposable {
     if (membership === undefined)
       throw hindrance ?? new StoreUnavailableError(`a session could not be opened within ${2 * timing.ttlMs} ms`);
     return (opened.session = new Session(options, config, store, membership));
+  }
+
+  /**
+   * Deletes the member records of sessions below `prefix` that are over: closed, or ended by others, at least `olderThanMs` ago by the store's clock, from
+   * 3,600,000 (after an end by others never within 7 days: lock delays count from it). A session that died without a word, that long ago, is ended
+   * first, and deleted by a later call. No session has to be open for it. Sixteen at a time: a LIST a thousand members, a GET, and a DELETE or a PUT.
+   * @returns how many it deleted.
+   * @throws ConfigError, StoreUnavailableError, StoreAccessError, StoreUnsafeError (the store's times are unfit), the reason of `signal`.
+   */
+  static async prune(options: PruneMembersOptions): Promise<number> {
+    const { store, space, olderThanMs, signal } = pruneConfig(options);
+    const emitter = new Emitter(options);
+    const onUnreadable = (error: RecordError): void => emitter.emit({ type: "unreadable", error });
+    return (await pruneMembers({ store: openStore(store), space, olderThanMs, signal, onUnreadable })).deleted;
   }
 
   /** @param membership the tenancy that everything here stands and falls with. Use `Session.open`. */

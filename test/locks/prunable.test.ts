@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Aged, CLOSED_MS, closedForDeletion, isPrunable } from "../../src/locks/prunable.ts";
+import type { Aged } from "../../src/lease/pruning.ts";
+import { CLOSED_MS, closedForDeletion, isPrunable } from "../../src/locks/prunable.ts";
 import type { TimedRecord } from "../../src/record/record.ts";
 import { DAY, HOUR, MINUTE } from "./ephemeral-harness.ts";
 

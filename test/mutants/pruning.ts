@@ -122,8 +122,8 @@ const DELETION: readonly TestedMutant[] = [
     edits: [
       edit(
         "locks/prune.ts",
-        "const closed = await closedOver(store, seen, key);",
-        "const closed = { etag: seen.etag, firstSentAt: readClocks(store.clock), by: closedOver };",
+        "const closed = await closedOver(run, seen);",
+        "const closed = { etag: seen.etag, firstSentAt: readClocks(run.store.clock), by: closedOver };",
       ),
     ],
     tests: [PRUNE],
@@ -148,8 +148,8 @@ const DELETION: readonly TestedMutant[] = [
     edits: [
       edit(
         "locks/prune.ts",
-        "{ ifMatch: closed.etag, timeoutMs: REQUEST_TIMEOUT_MS, sendBy }",
-        "{ ifMatch: closed.etag, timeoutMs: REQUEST_TIMEOUT_MS + 0 * sendBy.wallMs }",
+        "{ ifMatch: closed.etag, timeoutMs, sendBy }",
+        "{ ifMatch: closed.etag, timeoutMs: timeoutMs + 0 * sendBy.wallMs }",
       ),
     ],
     tests: [PRUNE],
@@ -163,9 +163,7 @@ const DELETION: readonly TestedMutant[] = [
   {
     id: "P3-closed-for-nothing",
     breaks: "P3: records are closed that could not be deleted",
-    edits: [
-      edit("locks/prune.ts", "await (this.#mayDelete ??= this.#proveDelete());", "void (() => (this.#mayDelete ??= this.#proveDelete()));"),
-    ],
+    edits: [edit("locks/prune.ts", "await run.mayDelete();", "")],
     tests: [PRUNE],
   },
   {
@@ -174,8 +172,8 @@ const DELETION: readonly TestedMutant[] = [
     edits: [
       edit(
         "locks/prune.ts",
-        "const sendBy = addMs(closed.firstSentAt, DELETE_WITHIN_MS);",
-        "signal.throwIfAborted();\n    const sendBy = addMs(closed.firstSentAt, DELETE_WITHIN_MS);",
+        "if (closed !== undefined) await deleteClosed",
+        "signal.throwIfAborted();\n    if (closed !== undefined) await deleteClosed",
       ),
     ],
     tests: [PRUNE],

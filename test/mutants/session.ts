@@ -5,6 +5,7 @@ const RULES = "test/session/rules.test.ts";
 const SESSION = "test/session/session.test.ts";
 const LOCKS = "test/session/locks.test.ts";
 const CLEANER = "test/session/cleaner.test.ts";
+const PRUNE = "test/session/prune.test.ts";
 const OPERATORS = "test/session/operators.test.ts";
 
 export const SESSIONS: readonly TestedMutant[] = [
@@ -111,6 +112,44 @@ export const SESSIONS: readonly TestedMutant[] = [
     breaks: "S11, H7: close frees everything under running work",
     edits: [edit("session/session.ts", "Promise.all(locks.map((lock) => lock.idle))", "Promise.resolve()")],
     tests: [SESSION, LOCKS],
+  },
+  {
+    id: "S12-reused-id",
+    breaks: "S12: a node's sessions have one id, and a janitor's late DELETE hits the living one",
+    edits: [
+      edit(
+        "session/session.ts",
+        "const key = memberKey(config.prefix, freshId(store.random));",
+        "const key = memberKey(config.prefix, node);",
+      ),
+    ],
+    tests: [PRUNE],
+  },
+  {
+    id: "S12-living-member-deleted",
+    breaks: "S12: a member record is deleted before its tenancy is ended in the store",
+    edits: [
+      edit("session/prune.ts", '>= storeAgeMs(record, skewMs) ? "end" : "keep";', '>= storeAgeMs(record, skewMs) ? "delete" : "keep";'),
+    ],
+    tests: [PRUNE],
+  },
+  {
+    id: "S12-ended-without-proof",
+    breaks: "S6, C3: a member is ended by a janitor before its ttl is over by the store's time",
+    edits: [edit("session/prune.ts", '>= storeAgeMs(record, skewMs) ? "end" : "keep";', '>= 0 ? "end" : "keep";')],
+    tests: [PRUNE],
+  },
+  {
+    id: "S12-delay-begins-anew",
+    breaks: "S12, C6: a deletion begins the lock delays anew that count from the member's end",
+    edits: [
+      edit(
+        "session/prune.ts",
+        'record.endedBy === "other" && ageMs < MAX_RECORD_MS ? "keep" : "delete";',
+        'ageMs < 0 * MAX_RECORD_MS ? "keep" : "delete";',
+      ),
+    ],
+    tests: [PRUNE],
   },
   {
     id: "S14-no-cleanup",

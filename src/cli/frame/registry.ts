@@ -27,6 +27,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   show: { group: "Look", summary: "show one record, whole", load: () => import("../commands/show.ts") },
   verify: { group: "Look", summary: "inside a command: is it still held?", load: () => import("../commands/verify.ts") },
   "force-unlock": { group: "Look after it", summary: "free what another holds", load: () => import("../commands/force-unlock.ts") },
+  prune: {
+    group: "Look after it",
+    summary: "delete what ephemeral locks and ended sessions left behind",
+    load: () => import("../commands/prune.ts"),
+  },
   stepdown: { group: "Look after it", summary: "ask a leader to give leadership back", load: () => import("../commands/stepdown.ts") },
   repair: {
     group: "Look after it",
