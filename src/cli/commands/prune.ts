@@ -98,7 +98,7 @@ function result(locks: Pruned, members: Pruned, unreadable: number): object {
 function summary(locks: Pruned, members: Pruned): string {
   const open = locks.open === 0 ? "" : `; ${locks.open} without an answer, closed for the next 38 minutes`;
   const kept = locks.looked + members.looked - locks.deleted - members.deleted;
-  return `deleted ${locks.deleted} locks and ${members.deleted} sessions, left ${kept}${open}`;
+  return `deleted ${locks.deleted} locks and ${members.deleted} session records, left ${kept}${open}`;
 }
 
 function planOf({ count, oldestMs }: Due, what: string, prefix: string | undefined): readonly string[] {

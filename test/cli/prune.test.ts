@@ -1,0 +1,117 @@
+/** `prune`, from outside, on the embedded server: its folder holds objects that are days old. */
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { fakeS3, type FakeS3 } from "s3-consensus/testing";
+import { encodeRecord } from "../../src/record/codec.ts";
+import type { TimedRecord } from "../../src/record/record.ts";
+import { type CliExit, cliEnv, runCli } from "../support/cli.ts";
+import { expectShape } from "../support/cli-schema.ts";
+import { whenFinished } from "../support/finish.ts";
+
+const DAY = 86_400_000;
+const CREDENTIALS = { accessKeyId: "prune", secretAccessKey: "prune" };
+let dir: string;
+
+/** As the server keeps it, written so many days ago. */
+function put(key: string, days: number, over: Partial<TimedRecord> = {}, body?: string): void {
+  const at = new Date(Date.now() - days * DAY).toISOString();
+  const record: TimedRecord = {
+    state: "released",
+    holder: "old",
+    instance: "i",
+    nonce: key,
+    holderNonce: key,
+    fencingToken: Date.now() - days * DAY,
+    version: 2,
+    ttlMs: 30_000,
+    marginMs: 3_000,
+    acquiredAt: at,
+    renewedAt: at,
+    expiresAt: at,
+    endedBy: "self",
+    extra: {},
+    ...over,
+  };
+  const bytes = body === undefined ? Buffer.from(encodeRecord(key, record)) : Buffer.from(body);
+  const path = join(dir, "prune", `${createHash("sha256").update(`app/${key}`).digest("hex")}.json`);
+  writeFileSync(
+    path,
+    JSON.stringify({ key: `app/${key}`, body: bytes.toString("base64"), lastModifiedMs: Date.now() - days * DAY, headers: [] }),
+  );
+}
+
+let server: FakeS3;
+let env: Record<string, string | undefined>;
+
+const cli = (...args: string[]): Promise<CliExit> => runCli(args, { env });
+const keys = (): readonly string[] => server.bucket().keys("app/locks/");
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "s3-consensus-prune-"));
+  mkdirSync(join(dir, "prune"));
+  for (let i = 0; i < 30; i++) put(`locks/ephemeral/invoice-${i}`, 8 + i / 10);
+  put("locks/ephemeral/order-1", 20);
+  put("locks/ephemeral/young", 3);
+  put("locks/ephemeral/held", 9, { state: "held", endedBy: undefined });
+  put("locks/ephemeral/torn", 9, {}, '{"format":1,"state"');
+  put("locks/locks/invoice-1", 400, { fencingToken: 12 });
+  put("locks/members/m1", 30, { fencingToken: 1 });
+  put("locks/members/m2", 30, { fencingToken: 1, state: "held", endedBy: undefined });
+  server = await fakeS3({ buckets: ["prune"], credentials: CREDENTIALS, dir, careless: ["unconditional-delete"] });
+  whenFinished(async () => {
+    await server.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  env = cliEnv(undefined, {
+    S3_CONSENSUS_STORE: server.url("prune", "app"),
+    AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+    AWS_CONFIG_FILE: "/dev/null",
+  });
+});
+
+describe("prune", () => {
+  it("says what it would do, and does nothing where nobody can be asked", async () => {
+    const before = keys();
+    const { status, err } = await cli("prune", "--older-than", "7d");
+    expect(status).toBe(64);
+    expect(err).toMatch(/33 records of ephemeral locks were not written for that long, the oldest for 20 d 0 h\./);
+    expect(err).toMatch(/2 records of sessions were not written for that long, the oldest for 30 d/);
+    expect(err).toMatch(/there is no terminal to ask on: say --yes/);
+    expect(keys()).toEqual(before);
+  });
+
+  it("refuses a time that is too short, and wants one", async () => {
+    const short = await cli("prune", "--older-than", "30m", "--yes");
+    expect([short.status, short.err]).toEqual([64, expect.stringContaining("Expected a duration from 1h")]);
+    expect((await cli("prune", "--yes")).status).toBe(64);
+  });
+
+  it("PREFIX takes only names that begin so; --json has the documented shape", async () => {
+    const { status, out, err } = await cli("prune", "order", "--older-than", "7d", "--yes", "--json");
+    expect(status, err).toBe(0);
+    expectShape("pruned", JSON.parse(out));
+    expect(JSON.parse(out)).toEqual({
+      locks: { looked: 1, deleted: 1, open: 0 },
+      members: { looked: 0, deleted: 0, open: 0 },
+      unreadable: 0,
+    });
+    expect(keys()).not.toContain("app/locks/ephemeral/order-1");
+  });
+
+  it("deletes what was released, ends the session that died, names what it can't read, and leaves all the rest", async () => {
+    const { status, out, err } = await cli("prune", "--older-than", "7d", "--yes");
+    expect(status, err).toBe(0);
+    expect(out).toBe("deleted 30 locks and 1 session records, left 3\n");
+    expect(err).toMatch(/left as it is: the object at "locks\/ephemeral\/torn" .*damaged/);
+    expect(keys()).toEqual(
+      ["ephemeral/held", "ephemeral/torn", "ephemeral/young", "locks/invoice-1", "members/m2"].map((name) => `app/locks/${name}`),
+    );
+    const ended = server.bucket().peek("app/locks/members/m2");
+    expect(JSON.parse(ended?.text ?? "{}")).toMatchObject({ state: "released", endedBy: "other" });
+    expect((await cli("prune", "nothing", "--older-than", "7d")).err).toMatch(/nothing there that was not written for 7 d/);
+  });
+});
