@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { fakeS3, type FakeS3 } from "s3-consensus/testing";
 import { encodeRecord } from "../../src/record/codec.ts";
 import type { TimedRecord } from "../../src/record/record.ts";
-import { type CliExit, cliEnv, runCli } from "../support/cli.ts";
+import { CLI, type CliExit, cliEnv, runCli } from "../support/cli.ts";
 import { expectShape } from "../support/cli-schema.ts";
 import { whenFinished } from "../support/finish.ts";
 
@@ -113,5 +113,49 @@ describe("prune", () => {
     const ended = server.bucket().peek("app/locks/members/m2");
     expect(JSON.parse(ended?.text ?? "{}")).toMatchObject({ state: "released", endedBy: "other" });
     expect((await cli("prune", "nothing", "--older-than", "7d")).err).toMatch(/nothing there that was not written for 7 d/);
+  });
+});
+
+describe("ephemeral locks", () => {
+  it("are told and taken by their whole names, listed when asked for, and freed like any other", async () => {
+    expect((await cli("lock", "ephemeral:young", "--", "true")).status).toBe(0);
+    const shown = await cli("show", "ephemeral:young", "--json");
+    expectShape("lease", JSON.parse(shown.out));
+    expect(JSON.parse(shown.out)).toMatchObject({ key: "locks/ephemeral/young", state: "free" });
+    const child = [
+      "lock",
+      "ephemeral:fresh",
+      "--",
+      "sh",
+      "-c",
+      `"${process.execPath}" "${CLI}" verify && echo "$S3_CONSENSUS_KEY $S3_CONSENSUS_TOKEN"`,
+    ];
+    const { status, out, err } = await cli(...child);
+    expect(status, err).toBe(0);
+    const [, token = 0] = (/^ephemeral:fresh (\d+)$/.exec(out.trim()) ?? []).map(Number);
+    expect(Math.abs(token - Date.now())).toBeLessThan(60_000);
+    const before = server.requests.all.length;
+    const plain = await cli("ls", "--json");
+    expect(JSON.parse(plain.out)).toMatchObject([{ kind: "lock", name: "invoice-1" }]);
+    expect(server.requests.all.slice(before).map(({ method }) => method)).toEqual(["GET", "GET"]);
+    for (const prefix of [[], ["f"], ["ephemeral:f"]]) {
+      const listed = await cli("ls", ...prefix, "--kind", "ephemeral", "--json");
+      expectShape("leases", JSON.parse(listed.out));
+      const names = (JSON.parse(listed.out) as { name: string }[]).map(({ name }) => name);
+      expect(names).toEqual((prefix.length === 0 ? ["held", "torn", "fresh", "young"] : ["fresh"]).map((name) => `ephemeral:${name}`));
+    }
+    const held = JSON.parse((await cli("show", "held", "--kind", "ephemeral", "--json")).out) as { fencingToken: number };
+    const freed = await cli("force-unlock", "ephemeral:held", "--token", String(held.fencingToken), "--yes");
+    expect(freed.status, freed.err).toBe(0);
+    expect((await cli("status", "ephemeral:held", "--kind", "ephemeral")).status).toBe(1);
+  });
+
+  it("by the million are no hindrance to a listing of the rest: their pages are passed over", async () => {
+    const body = server.bucket().peek("app/locks/ephemeral/young")?.body ?? "";
+    for (let i = 0; i < 3_500; i++) server.bucket().put(`app/locks/ephemeral/z${String(i).padStart(5, "0")}`, body);
+    const before = server.requests.all.length;
+    expect((await cli("ls", "--held")).status).toBe(0);
+    // Two pages and the one record that is shown.
+    expect(server.requests.all.length - before).toBe(3);
   });
 });

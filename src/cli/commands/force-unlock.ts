@@ -12,7 +12,7 @@ import { printable } from "../frame/output.ts";
 import { keyOf } from "../view/catalogue.ts";
 import { hangingOn } from "../view/hanging.ts";
 
-const HOLDABLE = ["lock", "election", "member"] as const;
+const HOLDABLE = ["lock", "election", "ephemeral", "member"] as const;
 
 interface Flags {
   readonly token: number;
@@ -37,7 +37,8 @@ async function forceUnlock(context: Context, name: string, { token, kind, now, y
   const store = await context.store();
   const key = keyOf(settings.prefix, kind, name);
   const what = `${kind} "${printable(name)}"`;
-  const record = (await readRecord(store, key, signals.stop))?.record;
+  const ephemeral = key === keyOf(settings.prefix, "ephemeral", name);
+  const record = (await readRecord(store, key, signals.stop, ephemeral))?.record;
   if (record?.state !== "held" || record.fencingToken !== token) {
     err.line(
       `s3-consensus: ${what} is not held by fencing token ${token}${record === undefined ? "" : `: ${record.state === "held" ? `${printable(record.holder)} holds it by ${record.fencingToken}` : `it is free (last token ${record.fencingToken})`}`}`,
@@ -45,7 +46,7 @@ async function forceUnlock(context: Context, name: string, { token, kind, now, y
     return EXIT.no;
   }
   if (!(await confirmed(context, await planOf(store, settings.prefix, { kind, key, what, now }, record), yes))) return EXIT.no;
-  const outcome = await forceRelease(store, key, { token, now, signal: signals.stop, by: settings.node ?? defaultNode() });
+  const outcome = await forceRelease(store, key, { token, now, signal: signals.stop, by: settings.node ?? defaultNode(), ephemeral });
   if (out.json) out.value({ kind, name, key, fencingToken: token, outcome });
   else out.line(outcome === "unknown" ? `${what}: not known to be free` : `${what}: ${outcome}`);
   return outcome === "not-mine" ? EXIT.no : outcome === "unknown" ? EXIT.unavailable : EXIT.ok;

@@ -5,6 +5,7 @@ import { ConfigError, LockHeldError } from "../../errors.ts";
 import type { Held } from "../../lease/held.ts";
 import type { LeaseOptions } from "../../locks/api.ts";
 import { Locks } from "../../locks/locks.ts";
+import { bareName } from "../../locks/names.ts";
 import { MAX_SLOTS } from "../../locks/slots.ts";
 import type { Json } from "../../record/record.ts";
 import { defaultGraceMs } from "../child/deadline.ts";
@@ -26,7 +27,7 @@ export function define(command: Command, run: Run): void {
   addHoldOptions(
     command
       .usage("[options] KEY -- COMMAND ARGS…")
-      .argument("<key>", "the lock's name")
+      .argument("<key>", 'the lock\'s name; "ephemeral:NAME" is an ephemeral lock, whose record prune may delete')
       .argument("<command...>", "what to run while it is held")
       .option("--wait <duration>", "wait that long for it (default: one try)", duration(0, MAX_WAIT_MS))
       .option("--permits <number>", "so many may hold it at once; all who use it must say the same number", integer(1, MAX_SLOTS))
@@ -38,7 +39,9 @@ async function lock(context: Context, name: string, words: readonly string[], fl
   const { settings, log } = context;
   if (words.length === 0) throw new ConfigError("lock", ["a command is missing: lock KEY -- COMMAND ARGS…"]);
   const ttlMs = flags.ttl ?? settings.ttlMs ?? DEFAULT_TTL_MS;
-  const locks = new Locks({ store: await context.store(), prefix: settings.prefix, node: settings.node, logger: libraryLog(log) });
+  const ephemeral = name !== bareName(name);
+  const { prefix, node } = settings;
+  const locks = new Locks({ store: await context.store(), prefix, node, ephemeral, logger: libraryLog(log) });
   const lostExitCode = flags.lostExitCode ?? settings.lostExitCode ?? EXIT.lost;
   const graceMs = flags.grace ?? settings.graceMs ?? defaultGraceMs(ttlMs);
   return await concluded(context, { kind: "lock", name }, flags, async () => {

@@ -3,14 +3,14 @@ import type { Command } from "commander";
 import { oneWord } from "../frame/arguments.ts";
 import type { Run } from "../frame/context.ts";
 import { EXIT } from "../frame/exit-codes.ts";
-import { Catalogue, KINDS, type ViewKind } from "../view/catalogue.ts";
+import { Catalogue, KINDS, SHOWN_HELP, type ViewKind } from "../view/catalogue.ts";
 import { leaseJson } from "../view/json.ts";
 import { HEAD, rowsOf } from "../view/rows.ts";
 
 export function define(command: Command, run: Run): void {
   command
     .argument("[prefix]", "names that begin with this")
-    .option("--kind <kind>", `${KINDS.join(", ")} (default: all but members)`, oneWord(KINDS))
+    .option("--kind <kind>", SHOWN_HELP, oneWord(KINDS))
     .option("--held", "leave out what is free")
     .action((prefix: string | undefined, flags: { readonly kind?: ViewKind; readonly held?: boolean }) =>
       run(async ({ out, err, store, settings }) => {

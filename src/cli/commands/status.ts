@@ -14,7 +14,7 @@ const ASKED = ["election", "lock", "task"] as const;
 export function define(command: Command, run: Run): void {
   command
     .argument("[name]", "of an election, a lock or a task; without one, all elections and how many locks are held")
-    .option("--kind <kind>", `${ASKED.join(", ")} (default: whichever has this name)`, oneWord(ASKED))
+    .option("--kind <kind>", `${ASKED.join(", ")} (default: whichever has this name), ephemeral`, oneWord([...ASKED, "ephemeral"]))
     .addHelpText("after", "\nExit status 0: it is held; 1: nobody holds it.\n")
     .action((name: string | undefined, flags: { readonly kind?: ViewKind }) =>
       run(async (context) => {

@@ -6,7 +6,7 @@ import { duration, oneWord } from "../frame/arguments.ts";
 import type { Context, Run } from "../frame/context.ts";
 import { signalStatus } from "../frame/exit-codes.ts";
 import { Interruption } from "../frame/signals.ts";
-import { Catalogue, KINDS, type LeaseView, type ViewKind } from "../view/catalogue.ts";
+import { Catalogue, KINDS, SHOWN_HELP, type LeaseView, type ViewKind } from "../view/catalogue.ts";
 import { leaseJson } from "../view/json.ts";
 import { WatchScreen } from "../view/watch-screen.ts";
 
@@ -18,7 +18,7 @@ interface Flags {
 export function define(command: Command, run: Run): void {
   command
     .argument("[prefix]", "names that begin with this")
-    .option("--kind <kind>", `${KINDS.join(", ")} (default: all but members)`, oneWord(KINDS))
+    .option("--kind <kind>", SHOWN_HELP, oneWord(KINDS))
     .option(
       "--interval <duration>",
       "how often to look: one LIST, and a GET for each record that has changed",

@@ -1,14 +1,19 @@
 /** What is held, as a reader sees it: one LIST, and a GET for each record that has changed since. Never writes, never probes. */
 import { ConfigError, messageOf, RecordError } from "../../errors.ts";
 import { decodeRecord, MAX_RECORD_BYTES } from "../../record/codec.ts";
-import { escapeName, unescapeName } from "../../record/keys.ts";
+import { bareName, fullName } from "../../locks/names.ts";
+import { escapeName, leaseKey, unescapeName } from "../../record/keys.ts";
 import type { LeaseRecord } from "../../record/record.ts";
 import type { ListEntry, ObjectStore } from "../../store/object-store.ts";
 
-export const KINDS = ["election", "lock", "task", "member"] as const;
+export const KINDS = ["election", "lock", "ephemeral", "task", "member"] as const;
 export type ViewKind = (typeof KINDS)[number];
 
-const SPACES = { election: "elections", lock: "locks", task: "tasks", member: "members" } as const;
+const SPACES = { election: "elections", lock: "locks", ephemeral: "ephemeral", task: "tasks", member: "members" } as const;
+/** Shown when asked for: what sessions are made of, and locks by the million. */
+export const HIDDEN: readonly ViewKind[] = ["ephemeral", "member"];
+/** For `--help`. */
+export const SHOWN_HELP: string = `${KINDS.join(", ")} (default: all but ephemeral locks and members)`;
 const PARALLEL_GETS = 16;
 const MAX_PAGES = 100;
 
@@ -39,7 +44,9 @@ export interface Filter {
   readonly prefix?: string | undefined;
 }
 
+/** An ephemeral lock is told by its name, too, as its handle tells it (`ephemeral:x`): no plain lock has such a one. */
 export function keyOf(prefix: string, kind: ViewKind, name: string): string {
+  if (kind === "ephemeral" || (kind === "lock" && name !== bareName(name))) return leaseKey(prefix, SPACES.ephemeral, bareName(name));
   return `${prefix}${SPACES[kind]}/${escapeName(name)}`;
 }
 
@@ -80,7 +87,8 @@ export class Catalogue {
 
   async #list({ kind, prefix = "" }: Filter): Promise<ListEntry[]> {
     // A name of nothing but dots is spelled otherwise than the start of a longer one.
-    const escaped = /^\.*$/.test(prefix) ? "" : escapeName(prefix);
+    const start = kind === "ephemeral" ? bareName(prefix) : prefix;
+    const escaped = /^\.*$/.test(start) ? "" : escapeName(start);
     const below = kind === undefined ? this.#prefix : `${this.#prefix}${SPACES[kind]}/${escaped}`;
     const entries: ListEntry[] = [];
     let after: string | undefined;
@@ -88,17 +96,25 @@ export class Catalogue {
       const result = await this.#store.list(below, { after });
       if (result.kind !== "page") throw result.error;
       entries.push(...result.entries);
-      after = result.next;
+      after = result.next && this.#past(result.next, kind);
       if (after === undefined) return entries;
       if (page >= MAX_PAGES) throw new ConfigError("too many records", [`more than ${entries.length}: name a PREFIX and a --kind`]);
     }
+  }
+
+  /** Where the next page begins: a space that nobody asked for is not walked through. */
+  #past(last: string, kind: ViewKind | undefined): string {
+    const space = HIDDEN.map((each) => `${this.#prefix}${SPACES[each]}`).find((each) => last.startsWith(`${each}/`));
+    // "0" is what comes after "/".
+    return kind === undefined && space !== undefined ? `${space}0` : last;
   }
 
   #nameOf(key: string): { readonly kind: ViewKind; readonly name: string } | undefined {
     const [space, ...segments] = key.slice(this.#prefix.length).split("/");
     const kind = KINDS.find((k) => SPACES[k] === space);
     if (kind === undefined || segments.length === 0) return undefined;
-    return { kind, name: segments.map((segment) => unescapeName(segment) ?? segment).join("/") };
+    const name = segments.map((segment) => unescapeName(segment) ?? segment).join("/");
+    return { kind, name: fullName({ ephemeral: kind === "ephemeral" }, name) };
   }
 
   async #read(key: string): Promise<void> {
@@ -140,8 +156,9 @@ export class Catalogue {
 }
 
 function wanted({ kind, name }: { readonly kind: ViewKind; readonly name: string }, filter: Filter): boolean {
-  // Members are what sessions are made of: shown when asked for.
-  return kind === (filter.kind ?? (kind === "member" ? undefined : kind)) && name.startsWith(filter.prefix ?? "");
+  const { kind: asked, prefix = "" } = filter;
+  const isAsked = asked === undefined ? !HIDDEN.includes(kind) : kind === asked;
+  return isAsked && name.startsWith(fullName({ ephemeral: kind === "ephemeral" }, prefix));
 }
 
 function stateOf(record: LeaseRecord | undefined, ageMs: number | undefined): LeaseView["state"] {
