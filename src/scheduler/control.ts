@@ -65,13 +65,17 @@ export async function readControl({ store, key, requestTimeoutMs }: ControlConte
 }
 
 /**
- * Changes what operators want, and knocks. Both by CAS, tried a few times.
+ * Changes what operators want, and knocks. Both by CAS, tried a few times. @param at the records to knock at: the task's, and those of runs beside others.
  * @throws StoreUnavailableError when it is not known to have been done: it may be done again. RecordError, StoreUnsafeError, StoreAccessError.
  */
-export async function changeControl(context: ControlContext, change: (now: Control) => Control): Promise<Control> {
+export async function changeControl(
+  context: ControlContext,
+  change: (now: Control) => Control,
+  at: readonly string[] = [context.key],
+): Promise<Control> {
   await context.store.ensureSafe();
   const changed = await retried(context, () => tryChange(context, change));
-  await retried(context, async () => ((await tryKnock(context)) ? true : undefined));
+  for (const key of at) await retried(context, async () => ((await tryKnock({ ...context, key })) ? true : undefined));
   return changed;
 }
 

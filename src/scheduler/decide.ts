@@ -1,4 +1,5 @@
 /** What to do about a task, decided from its record, its schedule and the store's time. Pure. */
+import { attemptOf, type Fate, freePlaces, settleOpen } from "./open-runs.ts";
 import type { Schedule } from "./tick-times.ts";
 import type { Retry, RunEntry, TaskState } from "./task-state.ts";
 
@@ -9,6 +10,8 @@ export interface Policy {
   readonly missed: MissedPolicy;
   /** What becomes of ticks that are due while a run is under way. */
   readonly overlap: "skip" | "queue" | "allow";
+  /** With `allow`: how many runs at a time, over all nodes. */
+  readonly parallel: number;
   /** How often a run that failed, was timed out or abandoned is tried again. */
   readonly retries: number;
   /** A tick that is claimed so much later than it was due, or than the last look, is missed. */
@@ -40,6 +43,8 @@ export interface Situation {
   readonly definition: Definition;
   readonly schedule: Schedule;
   readonly policy: Policy;
+  /** What became of the runs that the record lists as open, by their tokens. */
+  readonly fates: ReadonlyMap<number, Fate>;
   /** The store's time: at least this late. */
   readonly nowMs: number;
   /** Since when this process has followed the task by this definition. */
@@ -83,7 +88,14 @@ export type Plan =
   | { readonly kind: "elsewhere"; readonly nextAt: number | undefined }
   /** Nothing runs, but the record must say what was found. */
   | { readonly kind: "mark"; readonly state: TaskState; readonly notes: readonly Note[] }
-  | { readonly kind: "claim"; readonly occurrence: Occurrence; readonly state: TaskState; readonly notes: readonly Note[] };
+  | {
+      readonly kind: "claim";
+      readonly occurrence: Occurrence;
+      readonly state: TaskState;
+      readonly notes: readonly Note[];
+      /** It may run beside others, in one of these places. */
+      readonly places?: readonly number[] | undefined;
+    };
 
 /** Ticks that are looked at one by one; of more only the newest count. */
 const MAX_TICKS = 1000;
@@ -96,34 +108,60 @@ export function decide(s: Situation): Plan {
   }
   if (s.state.revision > s.definition.revision) return { kind: "superseded" };
   if (s.standing === "held") return { kind: "elsewhere", nextAt: s.schedule.next(Math.max(s.nowMs, s.state.lastTick)) };
-  const { state: base, notes } = afterLastRun(adopted(s, s.state), s);
+  const last = afterLastRun(adopted(s, s.state), s);
+  const settled = settleOpen(last.state, s.fates, s.nowMs, s.policy.retries);
+  const notes = [...last.notes, ...settled.notes];
   // What is left of the triggers has to be read again: the flag that told of them is taken off by the next write.
-  const wished = { ...base, paused: s.wish.paused, unread: s.wish.triggers > base.triggered };
-  const changed = wished.definition !== s.state.definition || wished.revision !== s.state.revision || s.state.paused !== wished.paused;
-  const write = (state: TaskState, more: readonly Note[] = []): Plan => ({ kind: "mark", state, notes: [...notes, ...more] });
-  const claim = (occurrence: Occurrence, state: TaskState, more: readonly Note[] = []): Plan => ({
+  const state = { ...settled.state, paused: s.wish.paused, unread: s.wish.triggers > settled.state.triggered };
+  const { definition, revision, paused } = s.state;
+  const changed = state.definition !== definition || state.revision !== revision || state.paused !== paused;
+  return arrange(s, state, notes, changed || last.notes.length > 0 || settled.worthWriting);
+}
+
+/** What comes next, once it is known how everything before ended. */
+function arrange(s: Situation, state: TaskState, notes: readonly Note[], worthWriting: boolean): Plan {
+  const write = (now: TaskState, more: readonly Note[] = []): Plan => ({ kind: "mark", state: now, notes: [...notes, ...more] });
+  const nextTick = s.schedule.next(Math.max(s.nowMs, state.lastTick));
+  const full: Plan = { kind: "elsewhere", nextAt: nextTick };
+  // Where runs may not be side by side, all others must be over; where they may, a place must be free.
+  const beside = s.policy.overlap === "allow";
+  const places = beside ? freePlaces(state.open, s.policy.parallel) : undefined;
+  const room = places === undefined ? state.open.length === 0 : places.length > 0;
+  if (!room) return worthWriting ? write(state) : full;
+  const claim = (occurrence: Occurrence, now: TaskState, more: readonly Note[] = []): Plan => ({
     kind: "claim",
     occurrence,
-    state,
+    state: now,
     notes: [...notes, ...more],
+    places,
   });
 
-  if (wished.retry !== undefined && !wished.paused) {
-    const { at, ...occurrence } = wished.retry;
-    if (at <= s.nowMs) return claim(occurrence, { ...wished, retry: undefined });
-    return notes.length > 0 || changed ? write(wished) : { kind: "wait", nextAt: at };
+  const again = state.paused ? undefined : nextAttempt(state);
+  if (again !== undefined && again.attempt.at <= s.nowMs) {
+    const { kind, tick, attempt, missed, since } = again.attempt;
+    return claim({ kind, tick, attempt, missed, since }, again.rest);
   }
+  if (again !== undefined && !beside) return worthWriting ? write(state) : { kind: "wait", nextAt: again.attempt.at };
   const byHand = { kind: "trigger", tick: s.nowMs, attempt: 1, missed: 0 } as const;
-  if (s.wish.byHand === true) return claim(byHand, wished);
-  if (s.wish.triggers > wished.triggered) {
-    const triggered = wished.triggered + 1;
-    return claim({ ...byHand, asked: triggered }, { ...wished, triggered, unread: s.wish.triggers > triggered });
+  if (s.wish.byHand === true) return claim(byHand, state);
+  if (s.wish.triggers > state.triggered) {
+    const triggered = state.triggered + 1;
+    return claim({ ...byHand, asked: triggered }, { ...state, triggered, unread: s.wish.triggers > triggered });
   }
-  if (wished.paused) return notes.length > 0 || changed ? write(wished) : { kind: "wait", nextAt: s.schedule.next(s.nowMs) };
-  const due = dueTicks(wished, s);
+  if (state.paused) return worthWriting ? write(state) : { kind: "wait", nextAt: s.schedule.next(s.nowMs) };
+  const due = dueTicks(state, s);
   if (due.claim !== undefined) return claim(due.claim, due.state, due.notes);
-  if (due.notes.length > 0 || notes.length > 0 || changed) return write(due.state, due.notes);
-  return { kind: "wait", nextAt: s.schedule.next(Math.max(s.nowMs, wished.lastTick)) };
+  if (due.notes.length > 0 || worthWriting) return write(due.state, due.notes);
+  const waits = [nextTick, again?.attempt.at].filter((at) => at !== undefined);
+  const nextAt = waits.length === 0 ? undefined : Math.min(...waits);
+  return { kind: state.open.length > 0 ? "elsewhere" : "wait", nextAt };
+}
+
+/** The attempt that is due first, and the state without it. */
+function nextAttempt(state: TaskState): { readonly attempt: Retry; readonly rest: TaskState } | undefined {
+  if (state.retry !== undefined) return { attempt: state.retry, rest: { ...state, retry: undefined } };
+  const [attempt, ...later] = state.later;
+  return attempt && { attempt, rest: { ...state, later } };
 }
 
 const EMPTY: Omit<TaskState, "lastTick" | "definition" | "revision" | "schedule"> = {
@@ -132,6 +170,8 @@ const EMPTY: Omit<TaskState, "lastTick" | "definition" | "revision" | "schedule"
   paused: false,
   unread: false,
   triggered: 0,
+  open: [],
+  later: [],
   history: [],
   extra: {},
 };
@@ -148,14 +188,7 @@ function adopted(s: Situation, state: TaskState): TaskState {
 function afterLastRun(state: TaskState, s: Situation): { readonly state: TaskState; readonly notes: readonly Note[] } {
   const { run } = state;
   if (run === undefined || run.end !== undefined) return { state, notes: [] };
-  const again = (attempt: number): Retry => ({
-    kind: run.kind,
-    tick: run.tick,
-    attempt,
-    missed: run.missed ?? 0,
-    since: run.since ?? run.start,
-    at: s.nowMs,
-  });
+  const again = (attempt: number): Retry => attemptOf(run, attempt, s.nowMs);
   if (s.standing !== "dead") return { state: { ...state, run: undefined, retry: again(run.attempt) }, notes: [] };
   const ended: Note = { ...run, state: "abandoned", end: s.nowMs, error: "its process died, or lost its lease" };
   const retry = run.attempt <= s.policy.retries ? again(run.attempt + 1) : undefined;

@@ -4,6 +4,7 @@ import { sleep } from "../clock/wait.ts";
 import { WorkNotStoppedError } from "../errors.ts";
 import type { SchedulerConfig } from "./options.ts";
 import type { StoreTime } from "./store-time.ts";
+import type { Beside } from "./beside.ts";
 import type { TaskDriver } from "./task-driver.ts";
 
 export interface EngineContext {
@@ -79,39 +80,52 @@ export class Engine {
     const stop = new AbortController();
     this.#stops.add(stop);
     driver.busy = true;
+    const turn = driver.turn({ signal: stop.signal, beside: this.#beside(failed) }).then((end) => {
+      const { error } = end;
+      // Waiting mends neither, and nothing of this process would ever run.
+      if (error?.code === "STORE_UNSAFE") failed.push(error);
+    });
+    this.#count(turn, failed, () => {
+      driver.busy = false;
+      this.#stops.delete(stop);
+    });
+  }
+
+  /** Runs that go on beside the turn that began them count as much as it does; the turn itself is none of them. */
+  #beside(failed: unknown[]): Beside {
+    return {
+      isFull: () => this.#running > this.#context.config.concurrency,
+      add: (run) => this.#count(run, failed),
+    };
+  }
+
+  #count(work: Promise<unknown>, failed: unknown[], after?: () => void): void {
     this.#running += 1;
-    const turn = driver
-      .turn({ signal: stop.signal })
-      .then((end) => {
-        const { error } = end;
-        // Waiting mends neither, and nothing of this process would ever run.
-        if (error?.code === "STORE_UNSAFE") failed.push(error);
-      })
+    const counted = work
       .catch((e: unknown) => {
         failed.push(e);
       })
-      .finally(() => {
-        driver.busy = false;
+      .then(() => {
+        after?.();
         this.#running -= 1;
-        this.#turns.delete(turn);
-        this.#stops.delete(stop);
+        this.#turns.delete(counted);
         this.wake();
       });
-    this.#turns.add(turn);
+    this.#turns.add(counted);
   }
 
   /** Nothing is claimed any more; what runs is told to stop, and keeps its lease until it has. */
   async #drain(): Promise<void> {
     const { config, clock, drivers } = this.#context;
     for (const stop of this.#stops) stop.abort();
-    for (const driver of drivers) driver.performance?.askToStop("stopped");
+    for (const driver of drivers) driver.askToStop("stopped");
     const timer = new AbortController();
     const over = sleep(clock, config.drainMs, { signal: timer.signal, keepAlive: true }).then(() => "over" as const);
     const settled = Promise.all(this.#turns).then(() => "settled" as const);
     const end = await Promise.race([over, settled]);
     timer.abort();
     if (end === "settled") return;
-    const running = drivers.flatMap((d) => (d.performance === undefined ? [] : [d]));
+    const running = drivers.filter(({ performances }) => performances.size > 0);
     const [first] = running;
     if (first === undefined) return;
     const names = running.map((d) => `"${d.task.name}"`).join(", ");

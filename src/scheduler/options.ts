@@ -51,8 +51,13 @@ interface TaskSettings<N extends string> {
    * `all`: each, oldest first, those not older than `windowMs`, and of these the newest `max` (1 to 100).
    */
   readonly missed?: MissedPolicy | undefined;
-  /** What becomes of ticks that are due while a run is under way. `skip` (default): they are left out. `queue`: one run follows for the newest. */
-  readonly overlap?: "skip" | "queue" | undefined;
+  /**
+   * What becomes of ticks that are due while a run is under way. `skip` (default): they are left out. `queue`: one run follows for the newest. `allow`:
+   * they run beside it, each with a lease and a token of its own, at most `parallel` at a time.
+   */
+  readonly overlap?: "skip" | "queue" | "allow" | undefined;
+  /** With `overlap: "allow"`: how many of its runs at a time, over all nodes. While all are taken, ticks wait, and are missed when they are late. Default 8; 1 to 32. */
+  readonly parallel?: number | undefined;
   /** How often it is tried again after it failed, was timed out or abandoned. Default 0; at most 100. */
   readonly retries?: number | undefined;
   /** How long to wait before the second attempt, in milliseconds; twice as long before each other, at most 10 minutes. Default 1,000. */
@@ -129,6 +134,7 @@ export interface SchedulerConfig {
 export const DEFAULT_TIMEOUT_MS = 3_600_000;
 const MAX_TIMEOUT_MS = 7 * 86_400_000;
 const MAX_TASKS = 10_000;
+const MAX_PARALLEL = 32;
 const DEFAULTS = Object.freeze({
   drainMs: 20_000,
   ttlMs: 30_000,
@@ -137,6 +143,7 @@ const DEFAULTS = Object.freeze({
   maxClockOffsetMs: 30_000,
   graceMs: 60_000,
   retryDelayMs: 1_000,
+  parallel: 8,
   prefix: "locks/",
 });
 
@@ -162,7 +169,8 @@ const TASK_SPEC: OptionSpec = {
   run: required(aFunction),
   timeoutMs: aNumber("milliseconds", 1, MAX_TIMEOUT_MS),
   missed: missedFault,
-  overlap: oneOf("skip", "queue"),
+  overlap: oneOf("skip", "queue", "allow"),
+  parallel: anInteger("runs", 1, MAX_PARALLEL),
   retries: anInteger("attempts", 0, 100),
   retryDelayMs: aNumber("milliseconds", 0, 600_000),
   graceMs: aNumber("milliseconds", 0, MAX_TIMEOUT_MS),
@@ -203,10 +211,16 @@ function taskConfig(task: Task, prefix: string, spreadMs: number): TaskConfig | 
   if (faults.length > 0) return { faults };
   const times = checkTimes(task, task.name);
   const { missed = "once", overlap = "skip", retries = 0, graceMs = DEFAULTS.graceMs, retryDelayMs = DEFAULTS.retryDelayMs } = task;
+  const { parallel = DEFAULTS.parallel } = task;
   const key = leaseKey(prefix, "tasks", task.name);
   const more = [
     ...("faults" in times ? times.faults : []),
     ...keyFaults("name", controlKey(key)),
+    ...(task.parallel !== undefined && overlap !== "allow"
+      ? [
+          `parallel is ${show(task.parallel)}: expected nothing beside overlap ${show(overlap)}; runs are side by side with overlap "allow" alone`,
+        ]
+      : []),
     ...lossFaults(missed, graceMs, spreadMs),
   ];
   if ("faults" in times || more.length > 0) return { faults: more };
@@ -215,7 +229,7 @@ function taskConfig(task: Task, prefix: string, spreadMs: number): TaskConfig | 
     key,
     times,
     timeoutMs: task.timeoutMs,
-    policy: { missed, overlap, retries, graceMs },
+    policy: { missed, overlap, parallel, retries, graceMs },
     graceGiven: task.graceMs !== undefined,
     retryDelayMs,
     revision: task.revision ?? 0,

@@ -61,6 +61,11 @@ export class RunLease {
     return this.#verdict;
   }
 
+  /** A run of this process stands on it. */
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
   /** The token of the next acquisition. */
   get nextToken(): number {
     return (this.seen?.record.fencingToken ?? 0) + 1;

@@ -9,6 +9,7 @@ import type { Invocation } from "../locks/api.ts";
 import type { RunRecord, TaskEventKind } from "../record/run-record.ts";
 import type { Stats } from "../store/object-store.ts";
 import { openStore } from "../store/open-store.ts";
+import { RunsBeside } from "./beside.ts";
 import { changeControl, type Control } from "./control.ts";
 import { Engine } from "./engine.ts";
 import { publish } from "./diagnostics.ts";
@@ -24,7 +25,8 @@ import {
   type Task,
   type TriggerOptions,
 } from "./options.ts";
-import { readTasks, type TaskStatus } from "./status.ts";
+import { placeKey } from "./open-runs.ts";
+import { lookAtTasks, readTasks, type TaskStatus } from "./status.ts";
 import { type TimedStore, timedStore } from "./store-time.ts";
 import { DRIVER_COUNTERS, type DriverCounter, TaskDriver, type TurnEnd } from "./task-driver.ts";
 import { type RunEntry, toRunRecord } from "./task-state.ts";
@@ -153,23 +155,27 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
     const stops: AbortController[] = [];
     const onStop = (): void => {
       for (const one of stops) one.abort();
-      for (const driver of this.#drivers.values()) driver.performance?.askToStop("stopped");
+      for (const driver of this.#drivers.values()) driver.askToStop("stopped");
     };
     stop.signal.addEventListener("abort", onStop, { once: true });
     try {
       const ends: TurnEnd[] = [];
       const waiting = [...this.#drivers.values()].filter((driver) => !driver.busy);
+      const { concurrency } = this.#config;
+      const workers = Math.min(concurrency, waiting.length);
+      const room = { left: concurrency - workers };
       const worker = async (): Promise<void> => {
         for (let driver = waiting.shift(); driver !== undefined && !stop.signal.aborted; driver = waiting.shift()) {
           driver.busy = true;
           const turned = driver;
           const one = new AbortController();
           stops.push(one);
-          const end = await turned.turn({ signal: one.signal, during: left, called: true }).finally(() => (turned.busy = false));
-          ends.push(end);
+          const beside = new RunsBeside(room);
+          const end = await turned.turn({ signal: one.signal, during: left, called: true, beside }).finally(() => (turned.busy = false));
+          ends.push({ ...end, ran: [...end.ran, ...(await beside.settled())] });
         }
       };
-      await Promise.all(Array.from({ length: Math.min(this.#config.concurrency, waiting.length) }, worker));
+      await Promise.all(Array.from({ length: workers }, worker));
       options?.signal?.throwIfAborted();
       return await this.#report(ends);
     } finally {
@@ -266,15 +272,15 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
     driver.busy = true;
     const stop = new AbortController();
     const unlink = link(signal, stop);
-    stop.signal.addEventListener("abort", () => driver.performance?.askToStop("stopped"), { once: true });
+    const beside = new RunsBeside();
+    stop.signal.addEventListener("abort", () => driver.askToStop("stopped"), { once: true });
     try {
-      const end = await driver.turn({ signal: stop.signal }, atOnce);
-      const entry = end.ran.find((run) => isIt(run));
+      const end = await driver.turn({ signal: stop.signal, beside }, atOnce).finally(() => (driver.busy = false));
+      const entry = [...end.ran, ...(await beside.settled())].find((run) => isIt(run));
       if (entry === undefined && end.error !== undefined) throw end.error;
       return entry && toRunRecord(driver.task.name, entry);
     } finally {
       unlink();
-      driver.busy = false;
       this.#engine?.wake();
     }
   }
@@ -292,16 +298,18 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
     });
   }
 
-  /** The run that is under way, wherever, is told to stop within a renewal. @throws NotHeldError when none is. */
+  /** What is under way, wherever, is told to stop within a renewal; of runs side by side all. @throws NotHeldError when nothing is. */
   async cancel(task: Names<T>): Promise<void> {
     const driver = this.#driver(task);
     const { name, key } = driver.task;
-    const [status] = await readTasks(this.#store, [{ name, key }], this.#config.timing.requestTimeoutMs);
-    if (status?.error !== undefined) throw status.error;
-    const token = status?.run?.endedAt === undefined ? status?.run?.fencingToken : undefined;
-    if (token === undefined) throw new NotHeldError(`task "${name}" can't be cancelled: no run of it is under way`, { key });
-    const control = await this.#change(task, (now) => ({ ...now, cancel: token }));
-    driver.cancelIfWanted(control);
+    const [look] = await lookAtTasks(this.#store, [{ name, key }], this.#config.timing.requestTimeoutMs);
+    if (look?.status.error !== undefined) throw look.status.error;
+    const running = look?.status.running ?? [];
+    const [newest] = running;
+    if (newest === undefined) throw new NotHeldError(`task "${name}" can't be cancelled: no run of it is under way`, { key });
+    const places = running.flatMap(({ fencingToken }) => look?.places.get(fencingToken) ?? []);
+    const at = places.length === 0 ? [key] : places.map((place) => placeKey(key, place));
+    driver.cancelIfWanted(await changeControl(driver.controlContext, (now) => ({ ...now, cancel: newest.fencingToken }), at));
   }
 
   async #change(task: Names<T>, change: (now: Control) => Control): Promise<Control> {

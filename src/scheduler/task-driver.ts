@@ -4,16 +4,22 @@ import type { SessionTie } from "../lease/session-tie.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import type { Emitter, Logger } from "../lease/wiring.ts";
 import { sleep } from "../clock/wait.ts";
+import type { Json } from "../record/record.ts";
 import type { RunRecord, TaskEventKind } from "../record/run-record.ts";
-import { type Control, type ControlContext, NO_CONTROL, readControl, type SeenControl } from "./control.ts";
-import { decide, type Note, type Occurrence, type Plan, type Wish } from "./decide.ts";
-import { DEFAULT_TIMEOUT_MS, type SchedulerConfig, type TaskConfig } from "./options.ts";
+import type { Beside } from "./beside.ts";
+import { type Control, type ControlContext, NO_CONTROL } from "./control.ts";
+import { decide, type Note, type Occurrence, type Plan } from "./decide.ts";
+import { attemptOf, encodePlace } from "./open-runs.ts";
+import { DEFAULT_TIMEOUT_MS, type SchedulerConfig, type TaskConfig, type TaskRun } from "./options.ts";
 import type { TimedStore } from "./store-time.ts";
-import { RESERVE_MS } from "./run-lease.ts";
+import { Places } from "./places.ts";
+import { RESERVE_MS, type RunLease } from "./run-lease.ts";
 import { TaskRecord } from "./task-record.ts";
-import { Performance } from "./task-run.ts";
-import { encodeState, type RunEntry, type TaskState, toRunRecord, withLook } from "./task-state.ts";
+import { Performance, type StopReason } from "./task-run.ts";
+import { encodeState, type Retry, type RunEntry, type TaskState, toRunRecord, withLook } from "./task-state.ts";
 import type { Schedule } from "./tick-times.ts";
+import { Wishes } from "./wishes.ts";
+import { ZoneData, zoneData } from "./zone-data.ts";
 
 export interface DriverContext {
   readonly store: TimedStore;
@@ -29,6 +35,19 @@ export interface DriverContext {
 export const DRIVER_COUNTERS = ["looks", "claims", "claimsLost", "marks", "runsSucceeded", "runsFailed", "runsAbandoned"] as const;
 export type DriverCounter = (typeof DRIVER_COUNTERS)[number];
 
+type Claim = Extract<Plan, { kind: "claim" }>;
+
+/** A run that is this process's to begin. */
+interface Claimed {
+  readonly lease: RunLease;
+  readonly tenancy: Tenancy;
+  readonly entry: RunEntry;
+  /** What its lease's record is to say when it has ended so. */
+  finished(ended: RunEntry): Json;
+  /** What it says now. */
+  payload(): Json;
+}
+
 /** What one turn may do. */
 export interface Turn {
   /** Ends looks and claims between requests. */
@@ -37,6 +56,8 @@ export interface Turn {
   readonly during?: { remainingMs(): number } | undefined;
   /** Looks come when somebody calls, and not when a tick is due. */
   readonly called?: boolean | undefined;
+  /** Takes the runs that go on beside the turn (`overlap: "allow"`). */
+  readonly beside: Beside;
 }
 
 export type TurnEnd = {
@@ -63,22 +84,30 @@ export class TaskDriver {
   busy = false;
   /** What hinders it, if something does. */
   trouble: ConsensusError | undefined;
-  performance: Performance | undefined;
+  /** What runs here and now. */
+  readonly performances: Set<Performance> = new Set();
   readonly #context: DriverContext;
   readonly #record: TaskRecord;
+  readonly #places: Places;
+  readonly #wishes: Wishes;
+  readonly #zones: ZoneData;
   #schedule: Promise<Schedule> | undefined;
-  #control: SeenControl | undefined;
-  /** The version of the record for which the control object was read. */
-  #controlFor: string | undefined;
   #lookedAtMs: number | undefined;
   #failures = 0;
-  #toldTz = false;
   #flagged = 0;
+  /** Ticks wait for a run to end. */
+  #waitsForRoom = false;
+  /** A run has ended beside this turn, which may not know. */
+  #endedMeanwhile = false;
 
   constructor(task: TaskConfig, context: DriverContext) {
     this.task = task;
     this.#context = context;
     this.#record = new TaskRecord(task.key, context);
+    this.#places = new Places(task.key, context);
+    this.#zones = new ZoneData(task.name, context.emitter);
+    const { requestTimeoutMs } = context.config.timing;
+    this.#wishes = new Wishes({ store: context.store, key: task.key, requestTimeoutMs });
   }
 
   get schedule(): Promise<Schedule> {
@@ -86,7 +115,7 @@ export class TaskDriver {
   }
 
   get controlContext(): ControlContext {
-    return { store: this.#context.store, key: this.task.key, requestTimeoutMs: this.#context.config.timing.requestTimeoutMs };
+    return this.#wishes.context;
   }
 
   counters(): Readonly<Record<string, number>> {
@@ -95,20 +124,26 @@ export class TaskDriver {
 
   /** How the run ended that was asked for by this number, as the record was last seen. */
   endOf(asked: number): RunEntry | undefined {
-    const { run, history = [] } = this.#record.state ?? {};
+    const { run, history = [], open = [] } = this.#record.state ?? {};
     const found = [...history, ...(run === undefined ? [] : [run])].find((entry) => entry.asked === asked);
-    return found?.end === undefined ? undefined : found;
+    return found?.end === undefined ? this.#places.endOf(open, asked) : found;
+  }
+
+  /** Tells everything that runs here to stop. */
+  askToStop(reason: StopReason): void {
+    for (const performance of this.performances) performance.askToStop(reason);
   }
 
   /** Looks and does what is due, until nothing is. Never rejects; trouble is a value, and says when to try again. */
   async turn(turn: Turn, byHand = false): Promise<TurnEnd> {
     const ran: RunEntry[] = [];
+    this.#endedMeanwhile = false;
     try {
       const end = await this.#turn(turn, ran, byHand);
       this.#lookedAtMs = this.#nowMs();
       this.trouble = undefined;
       this.#failures = 0;
-      this.nextAtMs = end.nextAtMs;
+      this.nextAtMs = this.#endedMeanwhile ? this.#lookedAtMs : end.nextAtMs;
       return { task: this.task.name, ...end, ran, error: undefined };
     } catch (e) {
       if (turn.signal.aborted && e === turn.signal.reason)
@@ -135,8 +170,10 @@ export class TaskDriver {
     ran: RunEntry[],
     byHand: boolean,
   ): Promise<{ readonly elsewhere: boolean; readonly nextAtMs: number | undefined }> {
-    let known = this.#record.mayBeWrittenUnseen;
+    // A paused task is not written to, so only a look shows that it is paused no more.
+    let known = this.#record.mayBeWrittenUnseen && this.#record.state?.paused !== true;
     let asked = byHand;
+    this.#waitsForRoom = false;
     for (let step = 0; step < MAX_STEPS; step++) {
       if (turn.signal.aborted) break;
       const looked = !known;
@@ -145,7 +182,7 @@ export class TaskDriver {
         await this.#record.look(turn.signal);
       }
       const { etag } = this.#record;
-      const plan = await this.#plan(asked, turn.called === true);
+      const plan = await this.#plan(asked, turn);
       // Another scheduler of this process, or a look for people, has seen a newer version meanwhile: that one was not judged.
       if (this.#record.etag !== etag) continue;
       switch (plan.kind) {
@@ -154,18 +191,20 @@ export class TaskDriver {
         case "wait":
           return { elsewhere: false, nextAtMs: this.#jittered(plan.nextAt) };
         case "elsewhere":
+          this.#waitsForRoom = true;
           return { elsewhere: true, nextAtMs: this.#watched(plan.nextAt) };
         case "mark":
           known = await this.#mark(plan.state, plan.notes, turn.signal);
           break;
         case "claim": {
-          if (!this.#canEnd(turn)) return { elsewhere: false, nextAtMs: this.#nowMs() };
-          const entry = await this.#claim(plan, turn);
-          if (entry !== undefined) {
-            ran.push(entry);
-            asked = false;
-          } else if (looked) return { elsewhere: true, nextAtMs: this.#watched((await this.schedule).next(this.#nowMs())) };
-          known = entry !== undefined && this.#record.mayBeWrittenUnseen;
+          if (!this.#canEnd(turn) || (plan.places !== undefined && turn.beside.isFull())) {
+            this.#waitsForRoom = true;
+            return { elsewhere: false, nextAtMs: this.#nowMs() };
+          }
+          const claimed = await this.#claim(plan, turn, ran);
+          if (claimed) asked &&= plan.occurrence.kind !== "trigger" || plan.occurrence.asked !== undefined;
+          else if (looked) return { elsewhere: true, nextAtMs: this.#watched((await this.schedule).next(this.#nowMs())) };
+          known = claimed && this.#record.mayBeWrittenUnseen;
         }
       }
     }
@@ -178,12 +217,14 @@ export class TaskDriver {
   }
 
   /** @throws RecordError, and what reading the control object throws. */
-  async #plan(byHand: boolean, called: boolean): Promise<Plan> {
+  async #plan(byHand: boolean, turn: Turn): Promise<Plan> {
     const { task } = this;
     const { state } = this.#record;
     const schedule = await this.schedule;
     const standing = this.#record.standing();
-    const wish = standing === "held" ? NO_CONTROL : await this.#wish(state);
+    const open = state?.open ?? [];
+    if (standing !== "held") await this.#places.look(open, turn.signal);
+    const wish = standing === "held" ? NO_CONTROL : await this.#wishes.of(state, this.#record.etag ?? "", this.#record.isFlagged);
     const nowMs = this.#nowMs();
     if (this.#record.isUnknown) return { kind: "elsewhere", nextAt: schedule.next(nowMs) };
     const plan = decide({
@@ -191,26 +232,14 @@ export class TaskDriver {
       standing,
       definition: { definition: task.times.definition, revision: task.revision, schedule: task.times.text },
       schedule,
-      policy: { ...task.policy, graceOfLooks: called && !task.graceGiven },
+      policy: { ...task.policy, graceOfLooks: turn.called === true && !task.graceGiven },
+      fates: this.#places.fates(open),
       nowMs,
       knownSinceMs: this.#lookedAtMs ?? nowMs,
       wish: { ...wish, byHand: byHand && state !== undefined },
     });
-    this.#compareZones(state);
+    this.#zones.compare(state?.run ?? state?.open.at(-1));
     return plan;
-  }
-
-  /** What operators want: as the record has it, unless a flag or an unusual end says that the object has to be read. */
-  async #wish(state: TaskState | undefined): Promise<Wish> {
-    const { etag = "", isFlagged } = this.#record;
-    const flagged = state === undefined || isFlagged || state.unread;
-    const unusual = state?.run !== undefined && state.run.end === undefined;
-    if (!flagged && !unusual) return { paused: state.paused, notBeforeMs: 0, triggers: state.triggered };
-    if (this.#control === undefined || this.#controlFor !== etag) {
-      this.#control = await readControl(this.controlContext, this.#control);
-      this.#controlFor = etag;
-    }
-    return this.#control.control;
   }
 
   /** Whether a run that is claimed now can end before its invocation does. */
@@ -244,128 +273,173 @@ export class TaskDriver {
     this.#context.tell(kind, toRunRecord(this.task.name, entry));
   }
 
-  async #claim(plan: Extract<Plan, { kind: "claim" }>, turn: Turn): Promise<RunEntry | undefined> {
-    if (turn.during !== undefined) this.#record.lease.forInvocation(turn.during.remainingMs());
+  /** Claims, and runs: to its end where runs are one after the other, otherwise beside this turn. @returns whether it was claimed and begun. */
+  async #claim(plan: Claim, turn: Turn, ran: RunEntry[]): Promise<boolean> {
+    const on: { performance?: Performance } = {};
+    const remainingMs = turn.during?.remainingMs();
+    const claimed = await (plan.places === undefined
+      ? this.#claimAlone(plan, this.#hooks(on, true), remainingMs)
+      : this.#claimBeside(plan, plan.places, this.#hooks(on, false), turn));
+    this.#context.count(claimed === undefined ? "claimsLost" : "claims");
+    if (claimed === undefined) return false;
+    const { lease, tenancy, entry } = claimed;
+    // Claimed, and asked to stop before it began: given back as it was, for another to begin at once.
+    if (turn.signal.aborted) {
+      tenancy.payload = claimed.payload();
+      await tenancy.release("stopped");
+      return false;
+    }
+    if (!tenancy.isHeld()) return false;
+    on.performance = this.#performance(claimed, turn);
+    lease.noteBegun(tenancy.fencingToken);
+    this.performances.add(on.performance);
+    this.#tell("claimed", entry);
+    const run = this.#perform(on.performance, lease);
+    if (plan.places === undefined) {
+      ran.push(await run);
+      this.#record.noteEnded(tenancy.fencingToken);
+    } else turn.beside.add(run.then((ended) => this.#endedBeside(ended)));
+    return true;
+  }
+
+  async #claimAlone(plan: Claim, hooks: TenancyHooks, remainingMs: number | undefined): Promise<Claimed | undefined> {
+    const { lease } = this.#record;
+    if (remainingMs !== undefined) lease.forInvocation(remainingMs);
     const entry = this.#running(plan.occurrence, this.#record.nextToken);
-    const before = plan.state.run === undefined ? [] : [plan.state.run];
-    const noted = plan.notes.map((note) => this.#entryOf(note));
-    const { looks, history } = plan.state;
-    const state: TaskState = { ...plan.state, looks: withLook(looks, entry.start), run: entry, history: [...history, ...before, ...noted] };
-    const tenancy = await this.#record.take(state, this.#hooks);
-    this.#context.count(tenancy === undefined ? "claimsLost" : "claims");
+    const { state, notes } = this.#claimedState(plan, entry);
+    const claimed = { ...state, run: entry };
+    this.#flagged = 0;
+    const tenancy = await this.#record.take(claimed, hooks);
     if (tenancy === undefined) return undefined;
-    this.#tellNotes(noted);
-    return await this.#perform(tenancy, entry, state, turn);
+    this.#tellNotes(notes);
+    const finished = (ended: RunEntry): Json => encodeState(this.#finished(claimed, ended));
+    return { lease, tenancy, entry, finished, payload: () => encodeState(claimed) };
+  }
+
+  /** First a place, then the tick: what the record lists has a lease from the beginning. */
+  async #claimBeside(plan: Claim, places: readonly number[], hooks: TenancyHooks, turn: Turn): Promise<Claimed | undefined> {
+    const { etag, state: seen, nextToken } = this.#record;
+    const run = this.#running(plan.occurrence, nextToken);
+    const options = {
+      record: { open: seen?.open ?? [], token: nextToken - 1 },
+      hooks,
+      remainingMs: turn.during?.remainingMs(),
+      signal: turn.signal,
+    };
+    const taken = await this.#places.take(places, run, options);
+    if (taken === undefined) return undefined;
+    const { place, lease, tenancy, entry } = taken;
+    const { state, notes } = this.#claimedState(plan, entry);
+    const claimed = { ...state, run: undefined, open: [...state.open, { ...entry, place }] };
+    let applied = false;
+    try {
+      // Only over the version that was judged: a look for people may have seen a newer one.
+      applied = this.#record.etag === etag && (await this.#record.mark(claimed, turn.signal, entry.token));
+    } finally {
+      // It may still have been claimed: then the place says that it never began.
+      if (!applied) await tenancy.release("stopped");
+    }
+    if (!applied) return undefined;
+    this.#tellNotes(notes);
+    const finished = (ended: RunEntry): Json => encodePlace({ run: ended, retry: this.#retryAfter(ended) });
+    return { lease, tenancy, entry, finished, payload: () => encodePlace({ run: entry }) };
+  }
+
+  #claimedState(plan: Claim, entry: RunEntry): { readonly state: TaskState; readonly notes: readonly RunEntry[] } {
+    const before = plan.state.run === undefined ? [] : [plan.state.run];
+    const notes = plan.notes.map((note) => this.#entryOf(note));
+    const { looks, history } = plan.state;
+    return { state: { ...plan.state, looks: withLook(looks, entry.start), history: [...history, ...before, ...notes] }, notes };
   }
 
   #running(occurrence: Occurrence, token: number): RunEntry {
-    const { kind, tick, attempt, missed, since, asked } = occurrence;
     const { node } = this.#context.config;
-    const start = this.#nowMs();
-    return {
-      kind,
-      tick,
-      state: "running",
-      attempt,
-      holder: node,
-      token,
-      start,
-      missed,
-      ...(since === undefined ? {} : { since }),
-      ...(asked === undefined ? {} : { asked }),
-      tz: zoneData(),
-    };
+    return { ...occurrence, state: "running", holder: node, token, start: this.#nowMs(), tz: zoneData() };
   }
 
-  async #perform(tenancy: Tenancy, entry: RunEntry, state: TaskState, turn: Turn): Promise<RunEntry | undefined> {
+  #performance(claimed: Claimed, turn: Turn): Performance {
+    const { lease, tenancy, entry } = claimed;
     const invocationMs = turn.during === undefined ? undefined : turn.during.remainingMs() - RESERVE_MS;
-    const lease = this.#record.lease.object;
-    const performance = new Performance(
-      {
-        task: this.task.name,
-        lease,
-        logger: this.#context.logger,
-        timeoutMs: Math.min(this.task.timeoutMs ?? invocationMs ?? DEFAULT_TIMEOUT_MS, invocationMs ?? Infinity),
-        finishByMs: invocationMs === undefined ? undefined : lease.nowMs() + invocationMs + RESERVE_MS / 2,
-        nowMs: () => this.#nowMs(),
-        fn: (run) => this.task.run(run),
-        finished: (ended) => this.#finished(state, ended),
-        changed: (e) => this.#tell("timed-out", e),
-      },
-      tenancy,
-      entry,
-    );
-    // Claimed, and asked to stop before it began: given back as it was, for another to begin at once.
-    if (turn.signal.aborted) {
-      tenancy.payload = encodeState(state);
-      await tenancy.release("stopped");
-      return undefined;
-    }
-    this.#record.lease.noteBegun(tenancy.fencingToken);
-    this.#flagged = 0;
-    this.performance = performance;
-    this.#tell("claimed", entry);
+    const context = {
+      task: this.task.name,
+      lease: lease.object,
+      logger: this.#context.logger,
+      timeoutMs: Math.min(this.task.timeoutMs ?? invocationMs ?? DEFAULT_TIMEOUT_MS, invocationMs ?? Infinity),
+      finishByMs: invocationMs === undefined ? undefined : lease.object.nowMs() + invocationMs + RESERVE_MS / 2,
+      nowMs: () => this.#nowMs(),
+      fn: (run: TaskRun) => this.task.run(run),
+      finished: (ended: RunEntry) => claimed.finished(ended),
+      changed: (e: RunEntry) => this.#tell("timed-out", e),
+    };
+    return new Performance(context, tenancy, entry);
+  }
+
+  async #perform(performance: Performance, lease: RunLease): Promise<RunEntry> {
     const ended = await performance.run();
-    this.performance = undefined;
-    this.#record.noteEnded(tenancy.fencingToken);
+    this.performances.delete(performance);
+    lease.noteEnded();
     const { state: how } = ended;
     this.#context.count(how === "succeeded" ? "runsSucceeded" : how === "abandoned" ? "runsAbandoned" : "runsFailed");
     if (how !== "running" && how !== "timed-out") this.#tell(how, ended);
     return ended;
   }
 
-  #finished(state: TaskState, entry: RunEntry): TaskState {
-    const again =
-      entry.state === "failed" ||
-      entry.state === "timed-out" ||
-      (entry.state === "cancelled" && this.#control?.control.cancel !== entry.token);
-    const end = entry.end ?? entry.start;
-    const delayMs = entry.state === "cancelled" ? 0 : Math.min(600_000, this.task.retryDelayMs * 2 ** Math.min(entry.attempt - 1, 20));
-    const retry =
-      again && entry.attempt <= this.task.policy.retries
-        ? {
-            kind: entry.kind,
-            tick: entry.tick,
-            attempt: entry.attempt + 1,
-            missed: entry.missed ?? 0,
-            since: entry.since ?? entry.start,
-            at: end + delayMs,
-          }
-        : undefined;
-    const control = this.#flagged > 0 ? this.#control?.control : undefined;
-    return { ...state, run: entry, retry, paused: control?.paused ?? state.paused, unread: state.unread || this.#flagged > 0 };
+  /** Its place says how it ended. Somebody has to look only for what is to follow it, or waits for its place. */
+  #endedBeside(ended: RunEntry): RunEntry {
+    const retry = this.#retryAfter(ended);
+    const at = retry?.at ?? (this.#waitsForRoom ? this.#nowMs() : undefined);
+    if (at === undefined) return ended;
+    this.#endedMeanwhile = true;
+    this.nextAtMs = Math.min(this.nextAtMs ?? at, at);
+    return ended;
   }
 
-  readonly #hooks: TenancyHooks = {
-    renewalFailed: (error, remainingMs) => {
-      const fencingToken = this.performance?.tenancy.fencingToken ?? 0;
-      this.#context.emitter.emit({ type: "renewal-failed", lease: { key: this.task.key, fencingToken }, remainingMs, error });
-    },
-    flagged: (flag) => {
-      this.#flagged += 1;
-      if (flag.kind === "asked") void this.#obey();
-      else this.performance?.askToStop("cancelled");
-    },
-  };
+  #retryAfter(entry: RunEntry): Retry | undefined {
+    const isWanted = (this.#wishes.known?.cancel ?? 0) >= entry.token;
+    const again = entry.state === "failed" || entry.state === "timed-out" || (entry.state === "cancelled" && !isWanted);
+    if (!again || entry.attempt > this.task.policy.retries) return undefined;
+    const delayMs = entry.state === "cancelled" ? 0 : Math.min(600_000, this.task.retryDelayMs * 2 ** Math.min(entry.attempt - 1, 20));
+    return attemptOf(entry, entry.attempt + 1, (entry.end ?? entry.start) + delayMs);
+  }
 
-  /** Somebody knocked: what do operators want of this run? A look that fails is made up for by whoever comes next (`unread`). */
+  #finished(state: TaskState, entry: RunEntry): TaskState {
+    const control = this.#flagged > 0 ? this.#wishes.known : undefined;
+    const unread = state.unread || this.#flagged > 0;
+    return { ...state, run: entry, retry: this.#retryAfter(entry), paused: control?.paused ?? state.paused, unread };
+  }
+
+  #hooks(on: { readonly performance?: Performance }, alone: boolean): TenancyHooks {
+    return {
+      renewalFailed: (error, remainingMs) => {
+        const fencingToken = on.performance?.tenancy.fencingToken ?? 0;
+        this.#context.emitter.emit({ type: "renewal-failed", lease: { key: this.task.key, fencingToken }, remainingMs, error });
+      },
+      flagged: (flag) => {
+        if (alone) this.#flagged += 1;
+        if (flag.kind === "asked") void this.#obey();
+        else on.performance?.askToStop("cancelled");
+      },
+    };
+  }
+
+  /** Somebody knocked: what do operators want of these runs? A look that fails is made up for by whoever comes next (`unread`). */
   async #obey(): Promise<void> {
     const { store, timing } = this.#record.lease.object.settings;
-    const { performance } = this;
     // Who knocks while the flag still stands leaves it at that, so the object is read again when a renewal has taken the flag off.
-    for (let round = 0; round < 2 && this.performance === performance; round++) {
+    for (let round = 0; round < 2; round++) {
       try {
-        this.#control = await readControl(this.controlContext, this.#control);
-        this.cancelIfWanted(this.#control.control);
+        this.cancelIfWanted(await this.#wishes.read());
       } catch {
         // The next claimer reads it.
       }
       await sleep(store.clock, 1.5 * timing.renewEveryMs);
+      if (this.performances.size === 0) return;
     }
   }
 
+  /** The run that was meant, and those that had begun before it. */
   cancelIfWanted(control: Control): void {
-    if (this.performance !== undefined && control.cancel === this.performance.tenancy.fencingToken) this.performance.askToStop("cancelled");
+    for (const performance of this.performances) if (control.cancel >= performance.tenancy.fencingToken) performance.askToStop("cancelled");
   }
 
   /** Nodes look at a random moment after a tick; the one that had the last goes first, and needs no look. */
@@ -393,17 +467,4 @@ export class TaskDriver {
     );
     return this.#nowMs() + 10 * LAST_RETRY_MS;
   }
-
-  #compareZones(state: TaskState | undefined): void {
-    const [theirs, ours] = [state?.run?.tz, zoneData()];
-    if (theirs === undefined || ours === undefined || theirs === ours || this.#toldTz) return;
-    this.#toldTz = true;
-    const message = `task "${this.task.name}": ${state?.run?.holder ?? ""} has time-zone data ${theirs}, this node has ${ours}: they may differ about ticks`;
-    this.#context.emitter.log("warn", { task: this.task.name, theirs, ours }, message);
-  }
-}
-
-/** The version of the time-zone data, where the runtime tells it. */
-function zoneData(): string | undefined {
-  return (globalThis as { process?: { versions?: { tz?: string } } }).process?.versions?.tz;
 }

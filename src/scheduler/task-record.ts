@@ -88,12 +88,15 @@ export class TaskRecord {
     return this.lease.standing();
   }
 
-  /** Writes a state without a run: an acquisition that is released in the same write. @returns whether it was applied. */
-  async mark(state: TaskState, signal: AbortSignal): Promise<boolean> {
+  /**
+   * Writes a state without a run on this record: an acquisition that is released in the same write. @param leastToken its fencing token is at least this.
+   * @returns whether it was applied.
+   */
+  async mark(state: TaskState, signal: AbortSignal, leastToken?: number): Promise<boolean> {
     const { store, key, timing } = this.#object.settings;
     const { counters, written, view } = this.#object;
     const base = view.current;
-    const record = this.#object.release(this.#object.acquisition(base?.record, encodeState(state)), {});
+    const record = this.#object.release(this.#object.acquisition(base?.record, encodeState(state), leastToken), {});
     const end = await carryOut(
       { store, key, counters, written, requestTimeoutMs: timing.requestTimeoutMs },
       { record, base },

@@ -12,7 +12,7 @@ import { guarded, type Logger } from "../lease/wiring.ts";
 import { carryOut } from "../lease/write.ts";
 import type { Json } from "../record/record.ts";
 import type { TaskRun } from "./options.ts";
-import { encodeState, MAX_ERROR_LENGTH, MAX_VALUE_BYTES, type RunEntry, type TaskState } from "./task-state.ts";
+import { MAX_ERROR_LENGTH, MAX_VALUE_BYTES, type RunEntry } from "./task-state.ts";
 
 /** Why a run was asked to stop, beside its timeout. */
 export type StopReason = "cancelled" | "stopped";
@@ -33,7 +33,7 @@ export interface RunContext {
   nowMs(): number;
   readonly fn: (run: TaskRun) => unknown;
   /** What the record is to say when the run has ended so. */
-  finished(entry: RunEntry): TaskState;
+  finished(entry: RunEntry): Json;
   changed(entry: RunEntry): void;
 }
 
@@ -192,7 +192,7 @@ export class Performance {
 
   /** @returns whether the record says so now, or nothing is known to the contrary. */
   async #finish(entry: RunEntry): Promise<boolean> {
-    const payload = encodeState(this.#context.finished(entry));
+    const payload = this.#context.finished(entry);
     this.tenancy.payload = payload;
     const outcome = await this.tenancy.release(this.#stop ?? (entry.state === "timed-out" ? "timed-out" : "released"));
     if (outcome === "unknown") return await this.#finishLater(payload);

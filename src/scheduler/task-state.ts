@@ -37,6 +37,11 @@ export interface RunEntry {
   readonly tz?: string | undefined;
 }
 
+/** A run that was claimed beside others, with its place. How it stands now, its place says. */
+export interface OpenRun extends RunEntry {
+  readonly place: number;
+}
+
 /** Another attempt that is due, or will be. */
 export interface Retry {
   readonly kind: "tick" | "trigger";
@@ -68,6 +73,10 @@ export interface TaskState {
   /** The newest run. */
   readonly run?: RunEntry | undefined;
   readonly retry?: Retry | undefined;
+  /** Runs side by side that nobody has put into the history yet (`overlap: "allow"`). */
+  readonly open: readonly OpenRun[];
+  /** Attempts that are to follow such runs. */
+  readonly later: readonly Retry[];
   /** The runs before it, and what was skipped and missed, the newest last. */
   readonly history: readonly RunEntry[];
   /** Fields of a later version (rule R4). */
@@ -78,7 +87,7 @@ const KNOWN = new Set([
   "task",
   ...["lastTick", "missedUpTo", "definition", "revision", "schedule", "looks", "paused", "unread", "triggered"],
 ]);
-for (const name of ["run", "retry", "history"]) KNOWN.add(name);
+for (const name of ["run", "retry", "open", "later", "history"]) KNOWN.add(name);
 
 export function withLook(looks: readonly number[], at: number): readonly number[] {
   return [...looks, at].slice(-MAX_LOOKS);
@@ -132,12 +141,18 @@ function readState(o: Fields): TaskState {
     triggered: count(o, "triggered", 0),
     ...optional(o, "run", () => readRun(o["run"])),
     ...optional(o, "retry", () => readRetry(o["retry"])),
+    open: o["open"] === undefined ? [] : list(o, "open").map(readOpen),
+    later: o["later"] === undefined ? [] : list(o, "later").map(readRetry),
     history: list(o, "history").slice(-MAX_HISTORY).map(readRun),
     extra: unknownFields(o, KNOWN),
   };
 }
 
-function readRun(value: unknown): RunEntry {
+function readOpen(value: unknown): OpenRun {
+  return { ...readRun(value), place: count(fields(value, "a run"), "place", 0) };
+}
+
+export function readRun(value: unknown): RunEntry {
   const o = fields(value, "a run");
   return {
     kind: oneOf(o, "kind", ["tick", "trigger"]),
@@ -163,7 +178,7 @@ function readProgress(value: unknown): NonNullable<RunEntry["progress"]> {
   return { text: text(o, "text"), ...optional(o, "fraction", () => number(o, "fraction")) };
 }
 
-function readRetry(value: unknown): Retry {
+export function readRetry(value: unknown): Retry {
   const o = fields(value, "retry");
   return {
     kind: oneOf(o, "kind", ["tick", "trigger"]),

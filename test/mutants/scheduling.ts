@@ -8,6 +8,7 @@ const RUN_DUE = "test/scheduler/run-due.test.ts";
 const OPERATORS = "test/scheduler/operators.test.ts";
 const TRIGGER = "test/scheduler/trigger.test.ts";
 const SESSION = "test/session/scheduler.test.ts";
+const ALLOW = "test/scheduler/allow.test.ts";
 const REQUESTS = "test/scheduler/requests.test.ts";
 
 export const SCHEDULING: readonly TestedMutant[] = [
@@ -184,7 +185,13 @@ export const SCHEDULING: readonly TestedMutant[] = [
   {
     id: "sched-retries-without-end",
     breaks: "retries: a failure is tried again for ever",
-    edits: [edit("scheduler/task-driver.ts", "again && entry.attempt <= this.task.policy.retries", "again")],
+    edits: [
+      edit(
+        "scheduler/task-driver.ts",
+        "if (!again || entry.attempt > this.task.policy.retries) return undefined;",
+        "if (!again) return undefined;",
+      ),
+    ],
     tests: [POLICIES],
   },
   {
@@ -202,7 +209,13 @@ export const SCHEDULING: readonly TestedMutant[] = [
   {
     id: "sched-no-knock",
     breaks: "O1: what operators want is written, and nobody is told",
-    edits: [edit("scheduler/control.ts", "await retried(context, async () => ((await tryKnock(context)) ? true : undefined));", "")],
+    edits: [
+      edit(
+        "scheduler/control.ts",
+        "for (const key of at) await retried(context, async () => ((await tryKnock({ ...context, key })) ? true : undefined));",
+        "",
+      ),
+    ],
     tests: [OPERATORS],
   },
   {
@@ -215,11 +228,7 @@ export const SCHEDULING: readonly TestedMutant[] = [
     id: "sched-triggers-forgotten",
     breaks: "of several runs that were asked for by hand only the first is remembered",
     edits: [
-      edit(
-        "scheduler/decide.ts",
-        "{ ...wished, triggered, unread: s.wish.triggers > triggered }",
-        "{ ...wished, triggered, unread: false }",
-      ),
+      edit("scheduler/decide.ts", "{ ...state, triggered, unread: s.wish.triggers > triggered }", "{ ...state, triggered, unread: false }"),
     ],
     tests: [TRIGGER],
   },
@@ -229,8 +238,8 @@ export const SCHEDULING: readonly TestedMutant[] = [
     edits: [
       edit(
         "scheduler/decide.ts",
-        "if (s.wish.byHand === true) return claim(byHand, wished);",
-        "if (s.wish.byHand === true) return claim(byHand, { ...wished, triggered: wished.triggered + 1 });",
+        "if (s.wish.byHand === true) return claim(byHand, state);",
+        "if (s.wish.byHand === true) return claim(byHand, { ...state, triggered: state.triggered + 1 });",
       ),
     ],
     tests: [TRIGGER],
@@ -278,9 +287,64 @@ export const SCHEDULING: readonly TestedMutant[] = [
     tests: [SESSION],
   },
   {
+    id: "sched-unpause-unheard",
+    breaks: "O1: a node alone never looks whether a task is paused no more",
+    edits: [edit("scheduler/task-driver.ts", " && this.#record.state?.paused !== true;", ";")],
+    tests: [OPERATORS],
+  },
+  {
+    id: "sched-allow-without-bound",
+    breaks: "overlap: allow: more than `parallel` at a time",
+    edits: [
+      edit("scheduler/open-runs.ts", "if (open.length >= parallel) return [];", ""),
+      edit(
+        "scheduler/open-runs.ts",
+        "Array.from({ length: parallel }, (_, place) => place)",
+        "Array.from({ length: parallel + 9 }, (_, place) => place)",
+      ),
+    ],
+    tests: [ALLOW],
+  },
+  {
+    id: "sched-allow-forgets-the-end",
+    breaks: "M: whoever takes a place takes away how the run before it ended",
+    edits: [edit("scheduler/open-runs.ts", ".slice(0, MAX_BEFORE)", ".slice(0, 0)")],
+    tests: [ALLOW],
+  },
+  {
+    id: "sched-allow-dead-run-runs-on",
+    breaks: "overlap: allow: a run whose lease is over counts as running",
+    edits: [
+      edit(
+        "scheduler/open-runs.ts",
+        'standing === "unbegun" ? "unbegun" : "abandoned" };',
+        'standing === "unbegun" ? "unbegun" : "running" };',
+      ),
+    ],
+    tests: [ALLOW],
+  },
+  {
+    id: "sched-allow-beside-skip",
+    breaks: "another policy runs beside what is still under way",
+    edits: [edit("scheduler/decide.ts", "places === undefined ? state.open.length === 0 :", "places === undefined ? true :")],
+    tests: [ALLOW],
+  },
+  {
+    id: "sched-allow-tokens-by-place",
+    breaks: "R2: each place has fencing tokens of its own",
+    edits: [edit("scheduler/places.ts", "const token = Math.max(o.record.token + 1, lease.nextToken);", "const token = lease.nextToken;")],
+    tests: [ALLOW],
+  },
+  {
     id: "sched-looks-before-each-claim",
     breaks: "C5: who had the last tick looks before its claim",
-    edits: [edit("scheduler/task-driver.ts", "let known = this.#record.mayBeWrittenUnseen;", "let known = false;")],
+    edits: [
+      edit(
+        "scheduler/task-driver.ts",
+        "let known = this.#record.mayBeWrittenUnseen && this.#record.state?.paused !== true;",
+        "let known = false;",
+      ),
+    ],
     tests: [REQUESTS],
   },
   {

@@ -22,6 +22,19 @@ describe("what operators want", () => {
     expect(books.runs.every((r) => r.catchUp === false)).toBe(true);
   });
 
+  it("one node alone that had the last tick hears of an unpause, too", async () => {
+    const world = testWorld({ seed: 6 });
+    const books = ledger();
+    jobOn(world, "a", books);
+    const operator = schedulerOn(world, world.node("op"), ledger());
+    await world.advance(2 * MINUTE + 10_000);
+    await world.until(operator.pause("job"));
+    await world.advance(2 * MINUTE);
+    await world.until(operator.unpause("job"));
+    await world.advance(2 * MINUTE);
+    expect(ticksOf(books).map((t) => (t - START) / MINUTE)).toEqual([1, 2, 5, 6]);
+  });
+
   it("pause while a run is under way: it goes on, and none follows, even after its process died", async () => {
     const world = testWorld({ seed: 2 });
     const books = ledger();
