@@ -54,6 +54,20 @@ describe("a command's time", () => {
     expect(before.monotonicMs).toBeCloseTo(Number(process.hrtime.bigint()) / 1e6, -3);
   });
 
+  it("the clocks are read before the lease is asked: a pause in between makes the deadline earlier, never later", () => {
+    const before = hostNow();
+    const slow = {
+      get remainingMs() {
+        const until = performance.now() + 50;
+        while (performance.now() < until);
+        return 1_000;
+      },
+    };
+    const deadline = hostDeadline(slow);
+    expect(deadline.monotonicMs).toBeLessThan(before.monotonicMs + 1_000 + 40);
+    expect(deadline.wallMs).toBeLessThan(before.wallMs + 1_000 + 40);
+  });
+
   it("the grace is five seconds, or a sixth of a short ttl", () => {
     expect([60_000, 30_000, 15_000, 3_000].map(defaultGraceMs)).toEqual([5_000, 5_000, 2_500, 500]);
   });

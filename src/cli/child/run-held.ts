@@ -174,8 +174,7 @@ class HeldRun {
 
   #forward(signal: Forwarded): void {
     const { pid = 0 } = this.#target ?? {};
-    // The terminal has told the command already: twice is, for many programs, "at once".
-    if (this.#terminal && (signal === "SIGINT" || signal === "SIGQUIT") && inForeground()) return;
+    if (!handsOn(signal, this.#terminal, inForeground)) return;
     try {
       process.kill(this.#terminal ? pid : -pid, signal);
     } catch {
@@ -187,6 +186,11 @@ class HeldRun {
     const { signal } = this.#o.lease;
     return signal.aborted ? signal.reason.message : undefined;
   }
+}
+
+/** What its terminal tells a program has told the command already: twice is, for many programs, "at once". */
+export function handsOn(signal: Forwarded, terminal: boolean, inForeground: () => boolean): boolean {
+  return !(terminal && (signal === "SIGINT" || signal === "SIGQUIT") && inForeground());
 }
 
 function endOf(child: ChildProcess): Promise<CommandEnd> {
