@@ -50,8 +50,12 @@ class Sandbox {
       "test/locks",
       "test/session",
       "test/scheduler",
+      "test/cli",
+      "test/support",
+      "docs",
       "package.json",
       "tsconfig.json",
+      "tsconfig.build.json",
     ])
       cpSync(join(ROOT, part), join(this.#folder, part), { recursive: true });
     symlinkSync(join(ROOT, "node_modules"), join(this.#folder, "node_modules"), "dir");
@@ -72,6 +76,8 @@ class Sandbox {
   async tests(files: readonly string[], limitMs: number): Promise<Run> {
     const started = performance.now();
     rmSync(join(this.#folder, "report.json"), { force: true });
+    // Tests of the command line start the built program.
+    if (files.some((file) => file.startsWith("test/cli/"))) await this.#build(limitMs);
     const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
     const { code, text } = await execute(
       process.execPath,
@@ -83,6 +89,15 @@ class Sandbox {
     if (code === undefined) return { red: true, by: `no end within ${limitMs / 1_000} s`, seconds };
     if (code === 0) return { red: false, by: "", seconds };
     return { red: true, by: firstFailure(join(this.#folder, "report.json"), text), seconds };
+  }
+
+  /** @throws Error when it does not compile: a mutant must be wrong, not broken. */
+  async #build(limitMs: number): Promise<void> {
+    const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
+    // What a mutant has cut off may lie there unused.
+    const lenient = ["--noUnusedLocals", "false", "--noUnusedParameters", "false", "--allowUnreachableCode", "true"];
+    const { code, text } = await execute(process.execPath, [tsc, "-p", "tsconfig.build.json", ...lenient], this.#folder, limitMs);
+    if (code !== 0) throw new Error(`it does not compile:\n${text.slice(-3_000)}`);
   }
 }
 

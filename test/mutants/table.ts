@@ -4,6 +4,7 @@
  */
 import { RULES } from "../sim/proof/mutants.ts";
 import { PROMISES } from "../sim/proof/promises.ts";
+import { COMMAND_LINE } from "./command-line.ts";
 import { CONTENDING } from "./contending.ts";
 import {
   TIMING,
@@ -26,6 +27,7 @@ import { FENCING } from "./fencing.ts";
 import { HOLDING } from "./holding.ts";
 import { LOCKS } from "./locks.ts";
 import { PRUNING } from "./pruning.ts";
+import { MENDING } from "./mending.ts";
 import { SCHEDULING } from "./scheduling.ts";
 import { SESSIONS } from "./session.ts";
 import { TICKS } from "./ticks.ts";
@@ -101,4 +103,6 @@ export const TESTED: readonly TestedMutant[] = [
   ...FENCING,
   ...LOCKS,
   ...PRUNING,
+  ...MENDING,
+  ...COMMAND_LINE,
 ];
