@@ -5,7 +5,8 @@ import { expectShape } from "../support/cli-schema.ts";
 import { pass } from "../support/contenders.ts";
 import { freeze } from "../support/freeze.ts";
 import { freshBucket } from "../support/minio-client.ts";
-import { sharedMinio } from "../support/servers.ts";
+import { type Program, spawnProgram } from "../support/programs.ts";
+import { credentialsEnv, sharedMinio } from "../support/servers.ts";
 
 let env: Record<string, string | undefined>;
 
@@ -48,6 +49,57 @@ describe("force-unlock", () => {
     expect(cut.status).toBe(0);
     expect(cut.err).toMatch(/TWO MAY RUN/);
     expect((await holder.exit).status).toBe(76);
+  });
+});
+
+describe("force-unlock of a session's lock", () => {
+  /** A process that holds them all through one session. */
+  async function session(...keys: readonly string[]): Promise<Program> {
+    const options = JSON.stringify({ node: "the-session", ttlMs: 3_000 });
+    const program = spawnProgram("session-holder", {
+      env: { ...credentialsEnv(sharedMinio()), STORE: env["S3_CONSENSUS_STORE"], OPTIONS: options },
+    });
+    await program.event("ready");
+    for (const key of keys) await program.ask("acquire", { key });
+    return program;
+  }
+
+  it("says what else hangs on it; that lock is freed when its holder has stopped, and the others are held on", async () => {
+    const program = await session("gentle", "gentle-2", "gentle-3");
+    const freed = await runCli(["force-unlock", "gentle", "--token", "1", "--yes", "--json"], { env });
+    expect(freed.status).toBe(0);
+    expect(freed.err).toMatch(
+      /held by the-session[^]*session locks\/members\/\S+, which holds as well: lock "gentle-2", lock "gentle-3"\./,
+    );
+    expectShape("forceUnlock", JSON.parse(freed.out));
+    expect(await program.event("ended")).toMatchObject({ key: "gentle", reason: "stepped-down" });
+    expect(await program.ask("look")).toMatchObject({ over: false, held: ["gentle-2", "gentle-3"] });
+    expect((await runCli(["lock", "gentle", "--", "true"], { env })).status).toBe(0);
+  });
+
+  it("--now ends the whole session, and says so first", async () => {
+    const program = await session("cut-1", "cut-2");
+    const cut = await runCli(["force-unlock", "cut-1", "--token", "1", "--now", "--yes"], { env });
+    expect(cut.status).toBe(0);
+    expect(cut.err).toMatch(/holds as well: lock "cut-2"[^]*TWO MAY RUN[^]*whole session is ended/);
+    expect(await program.event("over")).toMatchObject({ code: "LEASE_LOST" });
+    for (const key of ["cut-1", "cut-2"]) expect((await runCli(["lock", key, "--", "true"], { env })).status).toBe(0);
+  });
+
+  it("of a hung one (SIGSTOP): freed when its time is over, with all that it held; when it wakes it touches nothing", async () => {
+    const program = await session("stopped-1", "stopped-2");
+    program.freeze();
+    expect((await runCli(["force-unlock", "stopped-1", "--token", "1", "--yes"], { env })).status).toBe(0);
+    const next = ["stopped-1", "stopped-2"].map((key) => startCli(["lock", key, ...WORK], { env }));
+    for (const holder of next) await holder.written(/working/);
+    program.thaw();
+    expect(await program.event("over")).toMatchObject({ code: "LEASE_LOST" });
+    for (const key of ["stopped-1", "stopped-2"]) expect(await program.ask("release", { key })).toBe("not-mine");
+    const { out } = await runCli(["ls", "stopped", "--kind", "lock", "--json"], { env });
+    expect(JSON.parse(out)).toMatchObject([
+      { state: "held", fencingToken: 2 },
+      { state: "held", fencingToken: 2 },
+    ]);
   });
 });
 
