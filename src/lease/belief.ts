@@ -18,6 +18,8 @@ export class Belief {
   readonly #counters: Counters;
   readonly #controller = new AbortController();
   #asked = false;
+  /** What it was asked to stop with. */
+  #stopping: LeaseEndedError | undefined;
   #over: LeaseLostError | LeaseEndedError | undefined;
   #resolveEnded!: (e: LeaseLostError | LeaseEndedError) => void;
 
@@ -43,13 +45,14 @@ export class Belief {
   askToStop(reason: EndReason): void {
     if (this.#asked) return;
     this.#asked = true;
-    this.#controller.abort(this.#endedError(reason));
+    this.#stopping = this.#endedError(reason);
+    this.#controller.abort(this.#stopping);
   }
 
   /** Somebody here wants it to end. Who was asked to stop before hears of that one end, by whichever way it asks. */
   endBy(reason: EndReason): void {
-    const { aborted, reason: asked } = this.#controller.signal;
-    this.end(aborted && asked instanceof LeaseEndedError ? asked : this.#endedError(reason));
+    // Not read from the signal: that looks at the clock, and it may be a look that got here.
+    this.end(this.#stopping ?? this.#endedError(reason));
   }
 
   end(error: LeaseLostError | LeaseEndedError): void {

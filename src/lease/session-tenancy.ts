@@ -146,6 +146,11 @@ export class SessionTenancy implements Tenancy {
     if (this.isHeld()) this.#hooks.flagged(flag);
   }
 
+  /** The session has freed it, by this outcome. */
+  givenBack(outcome: ReleaseOutcome): void {
+    this.#hooks.givenBack?.(outcome);
+  }
+
   askToStop(reason: EndReason): void {
     // Who stops the work because the session is lost tells it of that, and not of a stop.
     if (this.isHeld()) this.#belief.askToStop(reason);

@@ -9,6 +9,8 @@ export type ReleaseOutcome = "released" | "already-released" | "not-mine" | "unk
 export interface TenancyHooks {
   renewalFailed(error: AnyConsensusError, remainingMs: number): void;
   flagged(flag: Flag): void;
+  /** The session that it was held through has given it back while it closed: nobody else tells how that ended. */
+  givenBack?(outcome: ReleaseOutcome): void;
 }
 
 /** One version of a record that has a time of its own. */

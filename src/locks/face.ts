@@ -336,6 +336,7 @@ export class LockFace<O extends HoldOptions> {
         this.#emitter.emit({ type: "renewal-failed", lease, remainingMs, error });
       },
       flagged: (flag) => this.#obey(flag, owner, options.onAsked),
+      givenBack: (outcome) => owner.lock?.givenBack(outcome),
     };
     return { hooks, owner };
   }

@@ -92,6 +92,12 @@ export class LockHandle implements Lock {
     return outcome;
   }
 
+  /** Its session has given it back. Who releases it afterwards does so in vain, and tells nothing. */
+  givenBack(outcome: ReleaseOutcome): void {
+    this.#tellReleased(outcome);
+    this.#leaveQueue();
+  }
+
   async handOff(): Promise<string> {
     let outcome: ReleaseOutcome = "unknown";
     const held = this.isHeld();

@@ -90,7 +90,10 @@ async function searchOnce<O extends HoldOptions>(search: Search<O>, all: boolean
     if (lock !== undefined) return { index, lock };
   }
   for (let i = 0; i < looks.length; i += PARALLEL) {
-    for (const result of await Promise.all(looks.slice(i, i + PARALLEL).map((index) => looked(search, index)))) {
+    // All of them, even when one fails: a call that has been answered has no request under way.
+    for (const settled of await Promise.allSettled(looks.slice(i, i + PARALLEL).map((index) => looked(search, index)))) {
+      if (settled.status === "rejected") throw settled.reason;
+      const result = settled.value;
       if (result instanceof RecordError) fault = result;
       else if (result !== undefined) {
         const lock = await tryOne(search, result);

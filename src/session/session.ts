@@ -247,14 +247,16 @@ export class Session implements AsyncDisposable {
     await Promise.all(
       locks.map(async (lock) => {
         const words = lock.isHeld() ? lock.lastWords?.() : undefined;
-        if (words !== undefined) await lock.release("stopped", words);
+        if (words !== undefined) lock.givenBack(await lock.release("stopped", words));
       }),
     );
-    for (const lock of this.#holdings.locks) lock.endBelief("stopped");
+    const rest = this.#holdings.locks;
+    for (const lock of rest) lock.endBelief("stopped");
     const { key, fencingToken, lost } = this.#membership;
     // Belief in all of it ends before the write that frees it is sent (rules S11, H7).
     const outcome = await this.#membership.release("stopped");
     freed(outcome);
+    for (const lock of rest) lock.givenBack(outcome);
     if (!lost && outcome !== "already-released") this.#emitter.emit({ type: "released", lease: { key, fencingToken }, outcome });
   }
 

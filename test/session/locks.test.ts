@@ -184,4 +184,34 @@ describe("session.locks()", () => {
     for (const option of [{ ttlMs: 1_000 }, { autoRenew: false }, { takeover: "auto" }])
       await expect(session.locks().acquire("a", option as object)).rejects.toMatchObject({ code: "CONFIG" });
   });
+
+  it("each acquired has its released, also where the session gives the lock back and nobody else does", async () => {
+    const world = testWorld({ seed: 1 });
+    const told: string[] = [];
+    const onEvent: SessionOptions["onEvent"] = (e) => {
+      if (e.type === "acquired" || e.type === "released")
+        told.push(`${e.type} ${e.lease.key}${e.type === "released" ? ` ${e.outcome}` : ""}`);
+    };
+    const { session } = await opened(world, "a", { onEvent });
+    const locks = session.locks();
+    await world.until(locks.acquire("plain"));
+    const closed = await world.until(locks.acquire("closed", { minHoldMs: 60_000 }));
+    const released = await world.until(locks.acquire("released"));
+    await world.until(released.release());
+    await world.until(session.close());
+    expect(await world.until(closed.release())).toBe("already-released");
+    const ends = told.filter((line) => line.startsWith("released") && !line.includes("members/"));
+    expect(ends.sort()).toEqual(["released closed released", "released plain released", "released released released"]);
+  });
+
+  it("a longest hold that a process sleeps through, its warning and its end, ends once", async () => {
+    const world = testWorld({ seed: 1 });
+    const { session } = await opened(world, "a");
+    const lock = await world.until(session.locks().acquire("a", { maxHoldMs: 4_000 }));
+    world.node("a").pause(6_000);
+    await world.advance(7_000);
+    expect(lock.isHeld()).toBe(false);
+    expect(lock.signal.reason).toMatchObject({ code: "LEASE_ENDED", reason: "max-hold" });
+    expect(session.signal.aborted).toBe(false);
+  });
 });

@@ -7,18 +7,23 @@ import { isRequestFault, type FaultWindow } from "../../../src/testing/sim/fault
 import { Network } from "../../../src/testing/sim/network.ts";
 import { SimNode, type SimProcess, type WakeOrder } from "../../../src/testing/sim/sim-node.ts";
 import { AWS_PROFILE, SimS3 } from "../../../src/testing/sim/sim-s3.ts";
-import { SimStore } from "../../../src/testing/sim/sim-store.ts";
+import { SimStore, type Attempt } from "../../../src/testing/sim/sim-store.ts";
 import { World } from "../../../src/testing/sim/world.ts";
 import { Coverage } from "./coverage.ts";
 import { Ledger, lifetimeLeftMs } from "./ledger.ts";
 import { isTampered, type NodePlan, type Plan } from "./plan.ts";
 import { Program } from "./program.ts";
+import { LockBooks } from "./lock-books.ts";
+import { LockProgram, SessionProgram } from "./lock-program.ts";
+import { viewOf } from "./record-view.ts";
+import type { Resident } from "./resident.ts";
 import { FencedResource } from "./resource.ts";
 import { describe, Terms, type TrackedTerm } from "./terms.ts";
 import { doubt, isOperation, operate } from "./operator.ts";
 import { Violation } from "./violation.ts";
 
 const WAKE_ORDERS: readonly WakeOrder[] = ["as-they-came", "timers-first", "answers-first"];
+const ELECTIONS = "locks/elections/";
 /** Timers fire late by this much in the mean; see `NOTICE_MS` of terms.ts. */
 const TIMER_LAG_MS = 0.2;
 /** More requests for a key in a ttl than any mixture of faults explains: so many, and four more a second for what is tried again and again. */
@@ -27,7 +32,10 @@ const STORM = { base: 60, perSecond: 4 };
 export interface Member {
   readonly plan: NodePlan;
   readonly node: SimNode;
+  /** Its part in the elections. */
   programs: Program[];
+  /** Everything that lives in its process, the elections included. */
+  residents: readonly Resident[];
   /** All programs of the process have been stopped and have ended: nothing may come from it any more (I8). */
   isClosed: boolean;
   /** Requests sent in the present ttl of its clock. */
@@ -49,25 +57,35 @@ export class Arena {
   readonly ledger: Ledger;
   readonly terms: Terms;
   readonly resource: FencedResource;
+  readonly locks: LockBooks = new LockBooks(this);
   readonly members: readonly Member[];
   /** Faults are over: from now on a leader keeps leading. */
   isCalm = false;
   #mostInPeriod = 0;
   readonly #open = new Map<string, FaultWindow[]>();
-  readonly #managers: { readonly manager: Manager; readonly process: SimProcess }[] = [];
+  readonly #managers: Manager[] = [];
+  readonly #elections: ReadonlySet<string>;
+  readonly #electionRequests = new Map<string, number>();
+  readonly #writes = new Map<string, number>();
 
   constructor(plan: Plan, options: ArenaOptions = {}) {
     this.plan = plan;
+    this.#elections = new Set(plan.keys.map((key) => this.objectKey(key)));
     this.world = new World({ seed: plan.seed, drain: options.drain ?? "fast", trace: options.trace });
     this.s3 = new SimS3(this.world, { ...AWS_PROFILE, ...plan.profile });
     this.network = new Network(this.world, plan.latency);
     this.ledger = new Ledger(this.world, this.s3, this.network, this.coverage, {
       onAcquired: (key, by) => this.#acquired(key, by),
       onReleasing: (key, token, by) => this.#releasing(key, token, by),
+      onSent: (write) => this.locks.sent(write),
+      onApplied: (key, before, record, write) => this.locks.applied(key, before, record, write),
     });
     const tampered = isTampered(plan);
     this.terms = new Terms(this.world, this.coverage, {
-      isExclusive: () => plan.boundedClocks && !tampered,
+      isExclusive: (key) => plan.boundedClocks && !(tampered && key.startsWith(ELECTIONS)),
+      isCut: (term) => this.locks.isCut(term),
+      baseOf: (key, token) => this.ledger.history(key).acquisitions.get(token)?.base ?? { key, token },
+      onHeld: (term) => this.#held(term),
       onTerm: ({ process, key, token }) => this.ledger.noteTerm(process, key, token),
       onLoss: (term) => this.#lost(term),
     });
@@ -78,14 +96,32 @@ export class Arena {
       if (stage === "sent") this.#checkClosed(attempt.process);
     });
     this.network.watch((stage, attempt) => {
-      if (stage === "sent") this.#checkStorm(attempt.process);
+      if (stage !== "sent") return;
+      this.#checkStorm(attempt.process);
+      this.#countRequest(attempt);
     });
     this.world.addCheck(() => this.#checkKeptAlive());
     for (const member of this.members) this.#boot(member);
   }
 
+  /** The key of an election's record. */
   objectKey(key: string): string {
     return leaseKey("locks/", "elections", key);
+  }
+
+  /** The key of a lock's record. */
+  lockKey(name: string): string {
+    return leaseKey("locks/", "locks", name);
+  }
+
+  /** Requests of a node's process for the elections so far. */
+  electionRequests(node: string): number {
+    return this.#electionRequests.get(node) ?? 0;
+  }
+
+  /** Writes that were sent so far, by node and key. */
+  get writes(): ReadonlyMap<string, number> {
+    return this.#writes;
   }
 
   fail(invariant: string, message: string): void {
@@ -111,9 +147,45 @@ export class Arena {
     return this.plan.nodes.find((n) => n.name !== name)?.name;
   }
 
-  managed(manager: Manager, process: SimProcess): Manager {
-    this.#managers.push({ manager, process });
+  managed(manager: Manager): Manager {
+    this.#managers.push(manager);
     return manager;
+  }
+
+  /** What a face of locks counted in its life. */
+  countLocks(stats: Readonly<Record<string, number>>): void {
+    for (const name of ["acquired", "refused", "released", "lost", "takeoversOfSessions", "membersEnded", "orphansTaken"])
+      this.coverage.count(`locks ${name}`, stats[name] ?? 0);
+    if (stats["acquired"] !== (stats["released"] ?? 0) + (stats["lost"] ?? 0) + (stats["held"] ?? 0))
+      this.fail("I5", `the counts of a face of locks do not add up: ${JSON.stringify(stats)}`);
+  }
+
+  /** Work that does not come back by itself for so long. */
+  async hang(program: { hanging: number; readonly process: SimProcess }, ms: number): Promise<void> {
+    const { process } = program;
+    program.hanging++;
+    this.coverage.count("handlers that hung");
+    await new Promise<void>((resolve) => {
+      this.world.schedule(this.world.nowMs + Math.max(0, ms), () => process.node.deliver(process, "answer", resolve));
+    });
+    program.hanging--;
+  }
+
+  /** A program is told to stop: what is under way then is worth knowing. */
+  noteStop(process: SimProcess, isMine: (key: string) => boolean): void {
+    if (process.inFlight > 0) this.coverage.saw("close with a request in flight");
+    for (const write of this.ledger.openWrites(process)) {
+      if (!isMine(write.key)) continue;
+      if (write.kind === "acquire")
+        this.coverage.saw(write.key.startsWith(ELECTIONS) ? "stop during acquire" : "lock acquire in flight at close");
+      if (write.kind === "renew") this.coverage.saw("abort during renew");
+    }
+  }
+
+  /** The token by which a lock is held in the store now. */
+  tokenAt(key: string): number | undefined {
+    const view = viewOf(this.s3.peek(key)?.body);
+    return view?.state === "held" ? view.fencingToken : undefined;
   }
 
   opened(process: SimProcess): void {
@@ -124,7 +196,7 @@ export class Arena {
   /** A program of this process has ended. When it was the last one, nothing of the package may be left (I8). */
   closed(process: SimProcess): void {
     const member = this.#memberOf(process);
-    if (member === undefined || !process.isAlive || member.programs.some((p) => p.state !== "off" || p.leftovers > 0)) return;
+    if (member === undefined || !process.isAlive || member.residents.some((p) => p.state !== "off" || p.leftovers > 0)) return;
     this.coverage.count("closed processes");
     if (process.timers > 0 || process.inFlight > 0) {
       this.fail(
@@ -143,7 +215,7 @@ export class Arena {
   /** Counters of all managers, as they are now. */
   sumStats(): ReadonlyMap<string, number> {
     const sums = new Map<string, number>();
-    for (const { manager } of this.#managers) {
+    for (const manager of this.#managers) {
       for (const [name, n] of Object.entries(manager.stats())) sums.set(name, (sums.get(name) ?? 0) + n);
     }
     return sums;
@@ -153,14 +225,14 @@ export class Arena {
   startAll(): void {
     for (const member of this.members) {
       if (!member.node.process.isAlive) this.#reboot(member);
-      for (const program of member.programs) program.start();
+      for (const resident of member.residents) resident.start();
     }
   }
 
   #member(plan: NodePlan): Member {
     const { rate, wallOffsetMs, timerEarlyMs } = plan;
     const node = new SimNode(this.world, plan.name, { rate, wallOffsetMs, timerEarlyMs, timerLagMs: TIMER_LAG_MS });
-    return { plan, node, programs: [], isClosed: false, period: 0, sentInPeriod: 0 };
+    return { plan, node, programs: [], residents: [], isClosed: false, period: 0, sentInPeriod: 0 };
   }
 
   #boot(member: Member): void {
@@ -168,7 +240,12 @@ export class Arena {
     const store = new SimStore(process, { s3: this.s3, network: this.network });
     Object.assign(member, { isClosed: false, period: 0, sentInPeriod: 0 });
     member.programs = this.plan.keys.map((key) => new Program(this, process, store, key, member.plan));
-    for (const program of member.programs) program.start();
+    const faces = (this.plan.faces ?? []).filter((face) => face.node === member.plan.name);
+    member.residents = [
+      ...member.programs,
+      ...faces.map((face) => new (face.kind === "locks" ? LockProgram : SessionProgram)(this, process, store, face)),
+    ];
+    for (const resident of member.residents) resident.start();
   }
 
   #reboot(member: Member): void {
@@ -222,7 +299,7 @@ export class Arena {
       case "stop":
         return this.#stop(member);
       case "step-down":
-        this.#tell(member, (program) => void program.stepDown());
+        this.#tell(member, () => member.programs.forEach((program) => void program.stepDown()));
         return () => {};
       default:
         return this.#openWindow(window);
@@ -239,14 +316,13 @@ export class Arena {
   }
 
   #stop(member: Member): () => void {
-    this.#tell(member, (program) => program.stop());
-    return () => this.#tell(member, (program) => program.start());
+    this.#tell(member, () => member.residents.forEach((r) => r.stop()));
+    return () => this.#tell(member, () => member.residents.forEach((r) => r.start()));
   }
 
   /** A signal reaches a process only when it runs. */
-  #tell(member: Member, what: (program: Program) => void): void {
-    const { process } = member.node;
-    member.node.deliver(process, "answer", () => member.programs.forEach(what));
+  #tell(member: Member, what: () => void): void {
+    member.node.deliver(member.node.process, "answer", what);
   }
 
   #openWindow(window: FaultWindow): () => void {
@@ -261,6 +337,7 @@ export class Arena {
   #acquired(key: string, by: SimProcess): void {
     if (!this.terms.isExclusive(key)) return;
     for (const believer of this.terms.believers(key)) {
+      if (this.locks.isCut(believer)) continue;
       this.world.fail(
         new Violation("I7", `${describe(believer)} was overtaken by ${by.node.name}${by.generation} while its clocks say that it holds`),
       );
@@ -269,15 +346,30 @@ export class Arena {
 
   /** H7: nothing is given back while it is believed in, or under work that has not settled. */
   #releasing(key: string, token: number, by: SimProcess): void {
-    const term = this.terms.find(by, key, token);
-    if (term === undefined) return;
-    if (term.term.remainingMs > 0) this.fail("H7", `${describe(term)}: the release was sent while it is believed in`);
-    if (term.isWorking) this.fail("H7", `${describe(term)}: the release was sent while the work has not settled`);
+    const own = this.terms.find(by, key, token);
+    // The release of a session frees all that is held through it (rule S11).
+    const rest = this.terms.restingOn(by, { key, token });
+    if (rest.length > 0 && own === undefined) this.coverage.saw("session released with its locks");
+    for (const term of own === undefined ? rest : [own]) {
+      if (term.term.remainingMs > 0) this.fail("H7", `${describe(term)}: the release was sent while it is believed in`);
+      if (term.isWorking) this.fail("H7", `${describe(term)}: the release was sent while the work has not settled`);
+    }
+  }
+
+  /** S2, H2: what a user is told is held rests on a write that was acknowledged and whose time is not over. */
+  #held(tracked: TrackedTerm): void {
+    const { base, process } = tracked;
+    const write = this.ledger.newest(process, base.key, base.token);
+    if (write !== undefined && lifetimeLeftMs(write) < -1)
+      this.fail(
+        "S2",
+        `${describe(tracked)}: isHeld() says yes ${(-lifetimeLeftMs(write)).toFixed(1)} ms after the last acknowledged write was over`,
+      );
   }
 
   /** I6: what a loss says is true of the store at that moment, and of the holder's own clocks. */
   #lost(tracked: TrackedTerm): void {
-    const { reason, key, token, process } = tracked;
+    const { reason, key, token, process, base } = tracked;
     if (!(reason instanceof LeaseLostError)) {
       if (!ConsensusError.is(reason)) this.fail("I5", `${describe(tracked)}: the signal was aborted with ${String(reason)}`);
       return;
@@ -286,13 +378,15 @@ export class Arena {
     const history = this.ledger.history(key);
     const wrong = (why: string): void =>
       this.fail("I6", `${describe(tracked)}: lost as "${reason.reason}", but ${why} (${reason.message})`);
-    if (reason.reason === "overtaken" && history.highestToken <= token) wrong("nobody has acquired it since");
-    if ((reason.reason === "deleted" || reason.reason === "replaced") && !history.tampered) wrong("nobody but the code has written there");
+    if (base.key !== key && this.terms.restingOn(process, base).length > 1) this.coverage.saw("several leases lost with their session");
+    if (reason.reason === "overtaken" && history.highestToken <= token && !this.locks.isTaken(tracked))
+      wrong("nobody has acquired it since");
+    if ((reason.reason === "deleted" || reason.reason === "replaced") && !this.locks.isTaken(tracked)) wrong("nobody else has touched it");
     if (reason.reason !== "expired" && reason.reason !== "frozen") return;
     // After a step of the wall clock a newer write, found applied by a read, may end earlier than an older acknowledged one.
     const parted = process.node.clocksPartedAtMs;
     if (parted !== undefined && process.node.monotonicMs() - parted < tracked.ttlMs) return;
-    const write = this.ledger.believed(process, key, token);
+    const write = this.ledger.believed(process, base.key, base.token);
     // One millisecond of grace: the wall clock shows whole ones.
     if (write !== undefined && lifetimeLeftMs(write) > 1)
       wrong(`its last acknowledged write is good for ${lifetimeLeftMs(write).toFixed(1)} ms more`);
@@ -316,18 +410,25 @@ export class Arena {
     const period = Math.floor(process.node.monotonicMs() / ttlMs);
     if (member.period !== period || this.network.isOpen("retry", name)) Object.assign(member, { period, sentInPeriod: 0 });
     member.sentInPeriod++;
-    const perKey = member.sentInPeriod / this.plan.keys.length;
+    const weight = member.residents.reduce((sum, r) => sum + r.weight, 0);
+    const perKey = member.sentInPeriod / Math.max(1, weight);
     this.#mostInPeriod = Math.max(this.#mostInPeriod, perKey);
     const limit = STORM.base + (STORM.perSecond * ttlMs) / 1_000;
-    if (perKey > limit)
-      this.fail("I10", `${name} sent ${member.sentInPeriod} requests for ${this.plan.keys.length} keys in a ttl: a storm`);
+    if (perKey > limit) this.fail("I10", `${name} sent ${member.sentInPeriod} requests for ${weight} keys in a ttl: a storm`);
+  }
+
+  #countRequest({ operation, process }: Attempt): void {
+    const { name } = process.node;
+    const add = (to: Map<string, number>, id: string): void => void to.set(id, (to.get(id) ?? 0) + 1);
+    if ("key" in operation && this.#elections.has(operation.key)) add(this.#electionRequests, name);
+    if (operation.kind === "create" || operation.kind === "replace") add(this.#writes, `${name} ${operation.key}`);
   }
 
   /** H8: while something is awaited the runtime would not end the process. */
   #checkKeptAlive(): void {
-    for (const { node, programs } of this.members) {
+    for (const { node, residents } of this.members) {
       if (!node.isRunning || node.process.isKeptAlive) continue;
-      if (programs.length > 0 && programs.every((p) => p.isAwaited)) {
+      if (residents.length > 0 && residents.every((r) => r.isAwaited)) {
         this.fail(
           "H8",
           `${node.name}${node.process.generation}: everything is awaited, but no timer and no request keeps the process alive`,

@@ -20,6 +20,28 @@ export const NAMED_STATES = [
   "clock rate at the bound",
   "token regression detected",
   "fenced write refused",
+  // Locks.
+  "queued behind a caller of the same process",
+  "reentrant call refused",
+  "waiter gave up",
+  "asked holder obeyed",
+  "lock handed off and resumed",
+  "of two that resume one was refused",
+  "released by force, gently",
+  "released by force, at once",
+  "minimum hold after the release",
+  "lock delay waited for",
+  "renewal under way at release",
+  "release raced loss",
+  "lock acquire in flight at close",
+  // Sessions.
+  "session ended by another",
+  "lock taken from an ended session",
+  "session lost during a call",
+  "several leases lost with their session",
+  "session released with its locks",
+  "lock write landed after its session ended",
+  "late lock write of a session cleaned up",
 ] as const;
 
 export type NamedState = (typeof NAMED_STATES)[number];

@@ -8,7 +8,7 @@ import type { AppliedWrite, SimS3 } from "../../../src/testing/sim/sim-s3.ts";
 import type { Network } from "../../../src/testing/sim/network.ts";
 import type { World } from "../../../src/testing/sim/world.ts";
 import type { Coverage } from "./coverage.ts";
-import { viewOf, type RecordView } from "./record-view.ts";
+import { memberKeyOf, viewOf, type RecordView } from "./record-view.ts";
 import { Violation } from "./violation.ts";
 
 export type WriteKind = "acquire" | "renew" | "release" | "other";
@@ -30,13 +30,20 @@ export interface WriteEntry {
   refused: boolean;
 }
 
-interface KeyHistory {
+export interface KeyHistory {
   readonly byEtag: Map<string, RecordView>;
   readonly nonces: Set<string>;
   /** Who acquired with which token, in the order of the store. */
-  readonly acquisitions: Map<number, { readonly instance: string; readonly process: SimProcess | undefined }>;
+  readonly acquisitions: Map<
+    number,
+    { readonly instance: string; readonly process: SimProcess | undefined; readonly base: { readonly key: string; readonly token: number } }
+  >;
+  /** The record that ended a tenancy, by its token. */
+  readonly ends: Map<number, RecordView>;
   highestToken: number;
   current: RecordView | undefined;
+  /** When it was written, in true time. */
+  sinceMs: number;
   /** An operator changed it behind everybody's back. */
   tampered: boolean;
 }
@@ -46,6 +53,10 @@ export interface LedgerWatcher {
   readonly onAcquired: (key: string, by: SimProcess) => void;
   /** A release, at the moment that it is first sent. */
   readonly onReleasing: (key: string, token: number, by: SimProcess) => void;
+  /** A write that the code sends, at each attempt. */
+  readonly onSent: (write: WriteEntry) => void;
+  /** A write of the code, at the moment that the store applies it; `history` shows what was there before. */
+  readonly onApplied: (key: string, history: KeyHistory, record: RecordView, write: WriteEntry | undefined) => void;
 }
 
 export class Ledger {
@@ -56,6 +67,8 @@ export class Ledger {
   readonly #writes = new Map<string, WriteEntry>();
   /** The newest acquisition and the renewals on it that are known to their sender, by process and key. */
   readonly #believed = new Map<string, WriteEntry>();
+  /** The newest of them that were applied. */
+  readonly #newest = new Map<string, WriteEntry>();
 
   constructor(world: World, s3: SimS3, network: Network, coverage: Coverage, watcher: LedgerWatcher) {
     this.#watcher = watcher;
@@ -72,7 +85,16 @@ export class Ledger {
   history(key: string): KeyHistory {
     let history = this.#keys.get(key);
     if (history === undefined) {
-      history = { byEtag: new Map(), nonces: new Set(), acquisitions: new Map(), highestToken: 0, current: undefined, tampered: false };
+      history = {
+        byEtag: new Map(),
+        nonces: new Set(),
+        acquisitions: new Map(),
+        ends: new Map(),
+        highestToken: 0,
+        current: undefined,
+        sinceMs: 0,
+        tampered: false,
+      };
       this.#keys.set(key, history);
     }
     return history;
@@ -86,6 +108,12 @@ export class Ledger {
   /** The newest write of a process that was acknowledged to it and holds `key` under `token`; what its belief may rest on. */
   believed(process: SimProcess, key: string, token: number): WriteEntry | undefined {
     const entry = this.#believed.get(believedKey(process, key));
+    return entry?.record.fencingToken === token ? entry : undefined;
+  }
+
+  /** The newest write of a process that was applied, whether it knows or not: no belief of it lasts longer. */
+  newest(process: SimProcess, key: string, token: number): WriteEntry | undefined {
+    const entry = this.#newest.get(believedKey(process, key));
     return entry?.record.fencingToken === token ? entry : undefined;
   }
 
@@ -122,16 +150,17 @@ export class Ledger {
     const known = this.#writes.get(record.nonce);
     if (known !== undefined) {
       known.open++;
+      this.#watcher.onSent(known);
       return;
     }
-    if (record.state === "released") this.#watcher.onReleasing(operation.key, record.fencingToken, process);
+    if (record.state === "released" && record.endedBy !== "other") this.#watcher.onReleasing(operation.key, record.fencingToken, process);
     const base = operation.kind === "create" ? undefined : this.history(operation.key).byEtag.get(operation.etag);
     // Built upon without a word of the store that it was applied: a read showed its nonce (rule W3).
     const below = base === undefined ? undefined : this.#writes.get(base.nonce);
     if (below?.process === process && below.kind === "renew" && below.refused && !below.acknowledged)
       this.#coverage.saw("renewal resolved as own");
     const { node } = process;
-    this.#writes.set(record.nonce, {
+    const entry: WriteEntry = {
       kind: kindOf(record, base),
       key: operation.key,
       record,
@@ -143,7 +172,9 @@ export class Ledger {
       applied: false,
       acknowledged: false,
       refused: false,
-    });
+    };
+    this.#writes.set(record.nonce, entry);
+    this.#watcher.onSent(entry);
   }
 
   #executed(attempt: Attempt): void {
@@ -192,9 +223,9 @@ export class Ledger {
     const history = this.history(key);
     const record = viewOf(body);
     const before = history.current;
-    history.current = record;
     if (record !== undefined) history.byEtag.set(etag, record);
     if (by === undefined) {
+      this.#stands(history, record);
       history.tampered = true;
       history.highestToken = Math.max(history.highestToken, record?.fencingToken ?? 0);
       return;
@@ -204,9 +235,22 @@ export class Ledger {
       throw new Violation("I2", `${key}: nonce ${record.nonce} was applied twice (rule R1)`);
     history.nonces.add(record.nonce);
     const write = this.#writes.get(record.nonce);
-    if (write !== undefined) write.applied = true;
+    if (write !== undefined) {
+      write.applied = true;
+      if (write.kind === "acquire" || write.kind === "renew") this.#newest.set(believedKey(write.process, key), write);
+    }
+    this.#watcher.onApplied(key, history, record, write);
+    this.#stands(history, record);
+    if (record.state === "released") history.ends.set(record.fencingToken, record);
+    // The end of a member that was missing is nobody's acquisition (rule S7).
+    if (before === undefined && record.state === "released") return;
     if (before?.fencingToken === record.fencingToken && before.instance === record.instance) return;
     this.#acquired(history, key, before, record, write, by as Attempt);
+  }
+
+  #stands(history: KeyHistory, record: RecordView | undefined): void {
+    history.current = record;
+    history.sinceMs = this.#world.nowMs;
   }
 
   #acquired(
@@ -222,7 +266,9 @@ export class Ledger {
       throw new Violation("I2", `${key}: acquired with fencing token ${record.fencingToken} after ${history.highestToken} was given out`);
     }
     history.highestToken = Math.max(history.highestToken, record.fencingToken);
-    history.acquisitions.set(record.fencingToken, { instance: record.instance, process: write?.process });
+    const member = memberKeyOf(record);
+    const base = member === undefined ? { key, token: record.fencingToken } : { key: member, token: record.session?.token ?? 0 };
+    history.acquisitions.set(record.fencingToken, { instance: record.instance, process: write?.process, base });
     this.#watcher.onAcquired(key, attempt.process);
     if (before?.state === "held" && before.instance === record.instance) this.#coverage.saw("orphan taken again");
     // Nobody waits for the answer any more: the record names a holder that will never believe.

@@ -26,13 +26,55 @@ export interface NodePlan {
   readonly onDone: "keep" | "release";
 }
 
+/** What callers of a lock may do with it, beside taking it and giving it back. */
+export const LOCK_ACTIONS = [
+  "with",
+  "acquire",
+  "try",
+  "ask",
+  "abandon",
+  "hand-off",
+  "force",
+  "several",
+  "slot",
+  "one-shot",
+  "reenter",
+  "renew-and-release",
+] as const;
+export type LockAction = (typeof LOCK_ACTIONS)[number];
+
+/** Another face of the package on one node: `Locks`, or a `Session` with its locks and perhaps an election. */
+export interface FacePlan {
+  readonly kind: "locks" | "session";
+  readonly node: string;
+  /** Names of locks: shared by all faces of a world. */
+  readonly keys: readonly string[];
+  /** How many use it at once. */
+  readonly callers: number;
+  readonly actions: readonly LockAction[];
+  readonly ttlMs: number;
+  readonly marginMs?: number | undefined;
+  readonly requestTimeoutMs?: number | undefined;
+  readonly drainMs: number;
+  readonly takeover?: "auto" | "observe" | "store-time" | undefined;
+  readonly autoRenew?: boolean | undefined;
+  readonly minHoldMs?: number | undefined;
+  readonly lockDelayMs?: number | undefined;
+  readonly maxHoldMs?: number | undefined;
+  /** Sessions: the election that runs over it, if one does. */
+  readonly election?: string | undefined;
+}
+
 export interface Plan {
   readonly format: 1;
   readonly seed: number;
   /** Which promise it broke when it was found, and what it showed. For people. */
   readonly found?: string | undefined;
+  /** The elections, in each of which every node takes part. */
   readonly keys: readonly string[];
   readonly nodes: readonly NodePlan[];
+  /** What else lives in this world. */
+  readonly faces?: readonly FacePlan[] | undefined;
   readonly latency: Latency;
   readonly profile: Partial<StoreProfile>;
   /** Whether all clocks keep to a rate within 10 % and no machine is both frozen and set back: then at most one believes. */

@@ -14,11 +14,15 @@ import type { SimProcess } from "../../../src/testing/sim/sim-node.ts";
 import type { SimStore } from "../../../src/testing/sim/sim-store.ts";
 import type { Arena } from "./arena.ts";
 import type { NodePlan } from "./plan.ts";
+import { EventBook } from "./event-book.ts";
+import type { Resident } from "./resident.ts";
 import { describe, type TrackedTerm } from "./terms.ts";
+import { work } from "./work.ts";
 
 type ProgramState = "off" | "on" | "stopping";
 
-export class Program {
+export class Program implements Resident {
+  readonly weight = 1;
   readonly key: string;
   readonly process: SimProcess;
   readonly #arena: Arena;
@@ -30,8 +34,8 @@ export class Program {
   #running: Running | undefined;
   #state: ProgramState = "off";
   #wanted = false;
-  /** Terms as the present manager's onEvent told them: token → whether its end was told. */
-  #told = new Map<number, boolean>();
+  /** What the present manager's onEvent told. */
+  #book: EventBook | undefined;
   #inCallback: string | undefined;
   /** Handlers that do not come back by themselves at present. */
   hanging = 0;
@@ -100,7 +104,7 @@ export class Program {
       const clean = await this.#once(this.#manager, this.#stop.signal);
       const left = getEventListeners(this.#stop.signal, "abort").length;
       if (left > 0) this.#arena.fail("I8", `${this.#name()}: ${left} listeners were left on the signal that was passed`);
-      if (clean) this.#checkAllTold();
+      if (clean) this.#book?.checkAllEnded();
       if (!this.#wanted) break;
       // A stop that was taken back before it was over, or an error that ended it: a program tries again after a while.
       this.#state = "on";
@@ -217,22 +221,12 @@ export class Program {
     return this.#hang(hang.to - this.#arena.world.nowMs).finally(() => (tracked.isWorking = false));
   }
 
-  /** Looks and writes until the term ends, or for `forMs`; then takes a moment to stop. */
-  async #work(tracked: TrackedTerm, stop: AbortSignal | undefined, forMs: number): Promise<void> {
+  /** Works until the term ends, or for `forMs`; in the calm after the faults whoever leads goes on leading. */
+  #work(tracked: TrackedTerm, stop: AbortSignal | undefined, forMs: number): Promise<void> {
     const { clock } = this.#store;
-    const { arena, random } = { arena: this.#arena, random: this.#random };
     const until = clock.monotonicMs() + forMs;
-    const { signal } = tracked.term;
-    // In the calm after the faults whoever leads goes on leading.
-    const isOver = (): boolean => tracked.aborted || stop?.aborted === true || (clock.monotonicMs() >= until && !arena.isCalm);
-    while (!isOver()) {
-      const leftMs = arena.isCalm ? Infinity : until - clock.monotonicMs();
-      const pauseMs = Math.min(leftMs, this.#plan.ttlMs * random.between(0.1, 1));
-      await sleep(clock, pauseMs, { signal });
-      if (isOver()) break;
-      if (arena.attempt(() => arena.terms.look(tracked)) === true) arena.resource.write(tracked, this.#plan.ttlMs, random);
-    }
-    await sleep(clock, this.#plan.ttlMs * random.magnitude(0.001, 0.2), { keepAlive: true });
+    const leftMs = (): number => (this.#arena.isCalm ? Infinity : until - clock.monotonicMs());
+    return work(this.#arena, tracked, { clock, random: this.#random, ttlMs: this.#plan.ttlMs, stop, leftMs });
   }
 
   /** The handler keeps the event loop: the clocks run, nothing else does. */
@@ -243,14 +237,8 @@ export class Program {
     this.#arena.world.schedule(this.#arena.world.nowMs + window.x, resume);
   }
 
-  async #hang(ms: number): Promise<void> {
-    this.hanging++;
-    this.#arena.coverage.count("handlers that hung");
-    const { world } = this.#arena;
-    await new Promise<void>((resolve) => {
-      world.schedule(world.nowMs + Math.max(0, ms), () => this.process.node.deliver(this.process, "answer", resolve));
-    });
-    this.hanging--;
+  #hang(ms: number): Promise<void> {
+    return this.#arena.hang(this, ms);
   }
 
   #inside<T>(what: string, call: () => T): T {
@@ -268,11 +256,11 @@ export class Program {
 
   #newManager(): Manager {
     const { name: node, ttlMs, marginMs, pollMs, requestTimeoutMs, drainMs, cooldownMs, takeover } = this.#plan;
-    const told = new Map<number, boolean>();
-    this.#told = told;
+    const book = new EventBook(this.#arena, this.process, this.#name());
+    this.#book = book;
     const onEvent = (event: ConsensusEvent): void => {
       if (!this.process.isAlive) return;
-      this.#heard(event, told);
+      book.heard(event);
       if (this.#arena.isOpen("handler-throws", node)) throw new Error("onEvent throws, as planned");
     };
     const options = {
@@ -288,34 +276,7 @@ export class Program {
       takeover,
       onEvent,
     };
-    return this.#arena.managed(new Manager(options), this.process);
-  }
-
-  #heard(event: ConsensusEvent, told: Map<number, boolean>): void {
-    const { world, coverage } = this.#arena;
-    world.log(`event-${event.type}`, this.#plan.name, "lease" in event ? event.lease.fencingToken : 0);
-    coverage.count(`event ${event.type}`);
-    if (event.type === "acquired") {
-      if (told.has(event.lease.fencingToken))
-        this.#arena.fail("I5", `${this.#name()}: "acquired" twice with token ${event.lease.fencingToken}`);
-      told.set(event.lease.fencingToken, false);
-    }
-    if (event.type !== "lost" && event.type !== "released") return;
-    const { fencingToken } = event.lease;
-    const ended = told.get(fencingToken);
-    if (ended === undefined) this.#arena.fail("I5", `${this.#name()}: "${event.type}" without "acquired", token ${fencingToken}`);
-    if (ended === true) this.#arena.fail("I5", `${this.#name()}: a second end ("${event.type}") of token ${fencingToken}`);
-    told.set(fencingToken, true);
-  }
-
-  #checkAllTold(): void {
-    for (const [token, ended] of this.#told) {
-      if (!ended)
-        this.#arena.fail(
-          "I5",
-          `${this.#name()}: "acquired" with token ${token} has neither "lost" nor "released" after the end of the run`,
-        );
-    }
+    return this.#arena.managed(new Manager(options));
   }
 
   /** Errors that the Manager may give to its user; anything else is a fault of its own. */
@@ -334,13 +295,8 @@ export class Program {
   }
 
   #noteStop(): void {
-    const { coverage, ledger } = this.#arena;
-    if (this.process.inFlight > 0) coverage.saw("close with a request in flight");
-    for (const write of ledger.openWrites(this.process)) {
-      if (write.key !== this.#arena.objectKey(this.key)) continue;
-      if (write.kind === "acquire") coverage.saw("stop during acquire");
-      if (write.kind === "renew") coverage.saw("abort during renew");
-    }
+    const key = this.#arena.objectKey(this.key);
+    this.#arena.noteStop(this.process, (k) => k === key);
   }
 
   #name(): string {

@@ -9,6 +9,19 @@ export interface RecordView {
   readonly version: number;
   readonly ttlMs: number;
   readonly marginMs: number;
+  readonly endedBy?: string;
+  readonly holdForMs?: number;
+  readonly lockDelayMs?: number;
+  readonly reservedFor?: string;
+  readonly flag?: { readonly kind: string };
+  /** The member that it is held through, by the path that the record gives. */
+  readonly session?: { readonly member: string; readonly token: number };
+}
+
+/** The key of the member record that a lock names. */
+export function memberKeyOf(view: RecordView | undefined): string | undefined {
+  const path = view?.session?.member;
+  return path === undefined ? undefined : `locks/${path.slice(path.lastIndexOf("members/"))}`;
 }
 
 const decoder = new TextDecoder();

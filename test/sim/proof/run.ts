@@ -2,7 +2,7 @@
 import { settled, type DrainKind } from "../../../src/testing/sim/drain.ts";
 import { Arena, type ArenaOptions } from "./arena.ts";
 import type { Coverage } from "./coverage.ts";
-import type { NodePlan, Plan } from "./plan.ts";
+import type { FacePlan, NodePlan, Plan } from "./plan.ts";
 import { repair } from "./operator.ts";
 import { Violation } from "./violation.ts";
 
@@ -70,6 +70,7 @@ async function play(arena: Arena): Promise<void> {
   await world.runUntil(world.nowMs + plan.latestMs);
   arena.startAll();
   await findLeaders(arena);
+  await findHolders(arena);
   await keepLeaders(arena);
 }
 
@@ -87,10 +88,38 @@ async function findLeaders(arena: Arena): Promise<void> {
   arena.coverage.count("elections calm", plan.keys.length);
 }
 
+/** Every lock has a new holder again, whatever was left behind on it: nothing is stuck (S13, S14). */
+async function findHolders(arena: Arena): Promise<void> {
+  const { plan, world } = arena;
+  const faces = plan.faces ?? [];
+  const names = [...new Set(faces.flatMap((face) => face.keys))];
+  const since = world.nowMs;
+  const before = new Map(names.map((name) => [name, arena.ledger.history(arena.lockKey(name)).highestToken]));
+  const boundMs = failoverBoundMs(plan) + names.length * turnBoundMs(plan);
+  for (const name of names) {
+    const isTaken = (): boolean => arena.ledger.history(arena.lockKey(name)).highestToken > (before.get(name) ?? 0);
+    await world.runUntil(since + boundMs, isTaken);
+    if (!isTaken()) throw new Violation("I9", `nobody could take ${name} within ${Math.round(boundMs)} ms after everything was calm again`);
+  }
+  arena.coverage.count("locks calm", names.length);
+}
+
+/** How long every caller may take to come round to a lock: it waits, holds, rests; and what keeps a lock closed after its holder. */
+function turnBoundMs(plan: Plan): number {
+  const faces = plan.faces ?? [];
+  const longest = (of: (face: FacePlan) => number | undefined): number => Math.max(0, ...faces.map((face) => of(face) ?? 0));
+  const callers = faces.reduce((sum, face) => sum + face.callers, 0);
+  const slowest = Math.min(...plan.nodes.map((n) => n.rate));
+  return (
+    ((5 + callers) * longest((f) => f.ttlMs) + (1 + callers) * (longest((f) => f.minHoldMs) + longest((f) => f.lockDelayMs))) / slowest
+  );
+}
+
 async function keepLeaders(arena: Arena): Promise<void> {
   const { plan, world } = arena;
   const tokens = new Map<string, number>();
   const before = requestCounts(arena);
+  const sessionsBefore = memberWrites(arena);
   const stableMs = 6 * Math.max(...plan.nodes.map((n) => n.ttlMs));
   for (const key of plan.keys) tokens.set(key, arena.ledger.history(arena.objectKey(key)).highestToken);
   const isBroken = (): boolean => plan.keys.some((key) => arena.ledger.history(arena.objectKey(key)).highestToken !== tokens.get(key));
@@ -102,6 +131,7 @@ async function keepLeaders(arena: Arena): Promise<void> {
   }
   await world.runUntil(world.nowMs + stableMs, isBroken);
   if (isBroken()) throw new Violation("I9", "leadership changed hands in the calm");
+  checkSessions(arena, sessionsBefore, stableMs);
   checkBudgets(arena, before, stableMs);
   checkAgreement(arena);
 }
@@ -142,8 +172,26 @@ function checkBudgets(arena: Arena, before: ReadonlyMap<string, number>, spanMs:
   }
 }
 
+/** I10: a session renews once every third of its ttl, whatever it holds; what fails in the calm is not repeated at once. */
+function checkSessions(arena: Arena, before: ReadonlyMap<string, number>, spanMs: number): void {
+  for (const [id, sent] of memberWrites(arena)) {
+    const face = (arena.plan.faces ?? []).find((f) => f.kind === "session" && id.startsWith(`${f.node} `));
+    const node = arena.plan.nodes.find((n) => n.name === face?.node);
+    if (face === undefined || node === undefined) continue;
+    const used = sent - (before.get(id) ?? 0);
+    const budget = Math.ceil((spanMs * maxRate(node) * 3) / (face.ttlMs - 9)) + 2;
+    if (used > budget)
+      throw new Violation("I10", `${id}: ${used} writes in ${Math.round(spanMs)} calm milliseconds; ${budget} are its share`);
+  }
+}
+
+/** Writes of member records so far, by node and key. */
+function memberWrites(arena: Arena): Map<string, number> {
+  return new Map([...arena.writes].filter(([id]) => id.includes("members/")));
+}
+
 function requestCounts(arena: Arena): Map<string, number> {
-  return new Map(arena.members.map(({ plan, node }) => [plan.name, node.process.requests]));
+  return new Map(arena.members.map(({ plan }) => [plan.name, arena.electionRequests(plan.name)]));
 }
 
 function pollOf(node: NodePlan): number {
@@ -157,7 +205,7 @@ function maxRate(node: NodePlan): number {
 /** The longest watch of any record, by the slowest clock, plus polls, cooldowns and requests. */
 export function failoverBoundMs(plan: Plan): number {
   const slowest = Math.min(...plan.nodes.map((n) => n.rate));
-  const longestTtlMs = Math.max(...plan.nodes.map((n) => n.ttlMs));
+  const longestTtlMs = Math.max(...plan.nodes.map((n) => n.ttlMs), ...(plan.faces ?? []).map((f) => f.ttlMs));
   const watchMs = Math.max(longestTtlMs * 1.1, (longestTtlMs * 0.9 * 1.1) / 0.9);
   // By the store's stamps alone it takes as long as the stamps are coarse and wrong.
   const stampsMs = plan.nodes.some((n) => n.takeover === "store-time") ? longestTtlMs / 0.9 + 2_000 + (plan.profile.skewMs ?? 0) * 2 : 0;

@@ -80,12 +80,20 @@ class Search {
 
   async dropParts(): Promise<void> {
     for (const key of this.#best.keys) {
-      if (this.#best.keys.length > 1) await this.tryPlan({ ...this.#best, keys: this.#best.keys.filter((k) => k !== key) });
+      if (this.#best.keys.length > 1 || (this.#best.faces ?? []).length > 0)
+        await this.tryPlan({ ...this.#best, keys: this.#best.keys.filter((k) => k !== key) });
+    }
+    for (const face of this.#best.faces ?? []) await this.tryPlan({ ...this.#best, faces: this.#best.faces?.filter((f) => f !== face) });
+    for (const face of this.#best.faces ?? []) {
+      for (let callers = 1; callers < face.callers; callers++) {
+        if (await this.tryPlan({ ...this.#best, faces: this.#best.faces?.map((f) => (f === face ? { ...f, callers } : f)) })) break;
+      }
     }
     for (const node of this.#best.nodes) {
       if (this.#best.nodes.length === 1) break;
       const nodes = this.#best.nodes.filter((n) => n.name !== node.name);
-      await this.tryPlan({ ...this.#best, nodes, windows: this.#best.windows.filter((w) => w.node !== node.name) });
+      const faces = this.#best.faces?.filter((f) => f.node !== node.name);
+      await this.tryPlan({ ...this.#best, nodes, faces, windows: this.#best.windows.filter((w) => w.node !== node.name) });
     }
   }
 

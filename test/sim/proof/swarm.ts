@@ -4,7 +4,8 @@
  */
 import { isRequestFault, isTimed, REQUEST_FAULTS, type FaultWindow, type RequestFault } from "../../../src/testing/sim/faults.ts";
 import { KeyedRandom } from "../../../src/testing/sim/keyed-random.ts";
-import { FLAGS, PROGRAM_FAULTS, TAMPERING, type NodePlan, type Plan, type Style } from "./plan.ts";
+import { FLAGS, PROGRAM_FAULTS, TAMPERING, type FacePlan, type NodePlan, type Plan, type Style } from "./plan.ts";
+import { facesOf } from "./swarm-faces.ts";
 
 /** More than so many ttls tell nothing new within one seed. */
 const MAX_TTLS = 500;
@@ -25,6 +26,18 @@ interface Draft {
 }
 
 export function planOf(seed: number, limits: SwarmLimits): Plan {
+  const plan = withFaces(electionPlanOf(seed, limits));
+  // Where other faces live, elections may be left out: alone they have more of the time.
+  return plan.faces.length > 0 && new KeyedRandom(seed, "no elections").chance(0.3) ? { ...plan, keys: [] } : plan;
+}
+
+function withFaces(plan: Plan): Plan & { readonly faces: readonly FacePlan[] } {
+  const { seed, nodes, profile } = plan;
+  const baseTtlMs = nodes[0]?.ttlMs ?? 0;
+  return { ...plan, faces: facesOf({ seed, baseTtlMs, storeTime: profile.storeTime === true, nodes }) };
+}
+
+function electionPlanOf(seed: number, limits: SwarmLimits): Plan {
   const plan = new KeyedRandom(seed, "which").chance(0.25) ? edgePlanOf(seed, limits) : swarmPlanOf(seed, limits);
   // Somebody always copies a configuration.
   if (!new KeyedRandom(seed, "twins").chance(0.1)) return plan;

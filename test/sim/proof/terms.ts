@@ -5,7 +5,7 @@
  * Belief is read from `remainingMs`, which only looks: asking `isHeld()` after each event would end terms that the code had not noticed yet
  * and so hide a missing timer. What `isHeld()` says is judged when the user's program asks it.
  */
-import type { Term } from "../../../src/election/term.ts";
+import type { Held } from "../../../src/lease/held.ts";
 import type { SimProcess } from "../../../src/testing/sim/sim-node.ts";
 import type { World } from "../../../src/testing/sim/world.ts";
 import type { Coverage } from "./coverage.ts";
@@ -14,10 +14,19 @@ import { Violation } from "./violation.ts";
 /** How much running time a process may take to notice that a deadline passed: the lag of its timers (at most twelve means) and a little. */
 const NOTICE_MS = 25;
 
-export interface TrackedTerm {
-  readonly term: Term;
+/** A tenancy, by the key of its record and its fencing token. */
+export interface Tenancy {
   readonly key: string;
   readonly token: number;
+}
+
+export interface TrackedTerm {
+  readonly term: Held;
+  /** The key of its record. */
+  readonly key: string;
+  readonly token: number;
+  /** The tenancy whose renewals it rests on: its own, or that of the session that it is held through. */
+  readonly base: Tenancy;
   readonly process: SimProcess;
   readonly ttlMs: number;
   aborted: boolean;
@@ -39,6 +48,11 @@ export interface TrackedTerm {
 export interface TermRules {
   /** Whether I1 is promised for a key. */
   readonly isExclusive: (key: string) => boolean;
+  /** An operator cut it off without waiting: two may believe until its holder hears of it (rule O2). */
+  readonly isCut: (term: TrackedTerm) => boolean;
+  readonly baseOf: (key: string, token: number) => Tenancy;
+  /** Hears of each look of a user that was told "held". */
+  readonly onHeld: (term: TrackedTerm) => void;
   /** Hears of each term when it was handed out. */
   readonly onTerm: (term: TrackedTerm) => void;
   /** Hears of each term whose signal is aborted. */
@@ -51,7 +65,7 @@ export class Terms {
   readonly #rules: TermRules;
   /** Terms that may still be believed in, by key. */
   readonly #live = new Map<string, Set<TrackedTerm>>();
-  readonly #all = new WeakMap<Term, TrackedTerm>();
+  readonly #all = new WeakMap<Held, TrackedTerm>();
   /** The newest term of each process and key. */
   readonly #newest = new WeakMap<SimProcess, Map<string, TrackedTerm>>();
 
@@ -66,14 +80,16 @@ export class Terms {
     return this.#rules.isExclusive(key);
   }
 
-  track(term: Term, process: SimProcess, ttlMs: number): TrackedTerm {
+  /** @param key of its record, where the term's own key is a name */
+  track(term: Held, process: SimProcess, ttlMs: number, key: string = term.key): TrackedTerm {
     const known = this.#all.get(term);
     if (known !== undefined) return known;
-    const { key, fencingToken: token } = term;
+    const { fencingToken: token } = term;
     const tracked: TrackedTerm = {
       term,
       key,
       token,
+      base: this.#rules.baseOf(key, token),
       process,
       ttlMs,
       aborted: false,
@@ -92,7 +108,9 @@ export class Terms {
       this.#world.log("term-ended", process.node.name, token, () => (tracked.reason as Error).message);
       this.#rules.onLoss(tracked);
     };
-    term.signal.addEventListener("abort", onAbort, { once: true });
+    // One of several locks may be over before the last of them was acquired.
+    if (term.signal.aborted) onAbort();
+    else term.signal.addEventListener("abort", onAbort, { once: true });
     this.#all.set(term, tracked);
     let live = this.#live.get(key);
     if (live === undefined) this.#live.set(key, (live = new Set()));
@@ -110,6 +128,8 @@ export class Terms {
     const newest = this.#newest.get(process) ?? new Map<string, TrackedTerm>();
     this.#newest.set(process, newest);
     const before = newest.get(key)?.token ?? 0;
+    // One of several locks may be lost, and taken anew, before the last of them was acquired and all of them are handed out.
+    if (token <= before && tracked.term.remainingMs === 0) return;
     if (token <= before) {
       this.#world.fail(
         new Violation("I2", `${process.node.name}${process.generation} leads ${key} with token ${token} after ${before} (rule H10)`),
@@ -124,9 +144,11 @@ export class Terms {
     if (held && tracked.seenEnded) throw new Violation("I4", `${describe(tracked)}: isHeld() says yes after it had said no`);
     if (!held) tracked.seenEnded = true;
     if (!held && !tracked.aborted) throw new Violation("I5", `${describe(tracked)}: isHeld() says no, but the signal has not been aborted`);
-    if (held && this.isExclusive(tracked.key)) {
+    if (held) this.#rules.onHeld(tracked);
+    if (held && this.isExclusive(tracked.key) && !this.#rules.isCut(tracked)) {
       for (const other of this.#live.get(tracked.key) ?? []) {
-        if (other !== tracked && other.process.isAlive && other.term.remainingMs > 0) throw overlap(tracked, other);
+        if (other !== tracked && other.process.isAlive && other.term.remainingMs > 0 && !this.#rules.isCut(other))
+          throw overlap(tracked, other);
       }
     }
     return held;
@@ -135,6 +157,17 @@ export class Terms {
   /** The believers in a key at this instant. */
   believers(key: string): TrackedTerm[] {
     return [...(this.#live.get(key) ?? [])].filter((t) => t.process.isAlive && t.term.remainingMs > 0);
+  }
+
+  /** What a process believes to hold at this instant. */
+  heldBy(process: SimProcess): TrackedTerm[] {
+    return [...this.#live.values()].flatMap((live) => [...live].filter((t) => t.process === process && t.term.remainingMs > 0));
+  }
+
+  /** Whatever of a process rests on one tenancy, and has not ended for certain: believed in, or worked under. */
+  restingOn(process: SimProcess, base: Tenancy): TrackedTerm[] {
+    const rests = (t: TrackedTerm): boolean => t.process === process && t.base.key === base.key && t.base.token === base.token;
+    return [...this.#live.values()].flatMap((live) => [...live].filter((t) => rests(t)));
   }
 
   /** The newest term of a process with this token. */
@@ -155,6 +188,7 @@ export class Terms {
         if (!believes) this.#pastDeadline(tracked, live);
         else if (tracked.isPast)
           throw new Violation("I4", `${describe(tracked)}: its deadline was past, and now it is ahead again (rule H3)`);
+        else if (this.#rules.isCut(tracked)) continue;
         else if (first === undefined) first = tracked;
         else if (this.isExclusive(key)) throw overlap(first, tracked);
       }
@@ -164,7 +198,7 @@ export class Terms {
   /** H3: a timer ends it, so a process that runs notices at once, whatever its requests do. */
   #pastDeadline(tracked: TrackedTerm, live: Set<TrackedTerm>): void {
     if (tracked.aborted) {
-      live.delete(tracked);
+      if (!tracked.isWorking) live.delete(tracked);
       return;
     }
     const { node } = tracked.process;

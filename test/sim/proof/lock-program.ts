@@ -1,0 +1,119 @@
+/** Programs over `Locks`, and over a `Session` with its locks and perhaps an election. */
+import { sleep } from "../../../src/clock/wait.ts";
+import { ConsensusError } from "../../../src/errors.ts";
+import { Locks } from "../../../src/locks/locks.ts";
+import { Session } from "../../../src/session/session.ts";
+import { Caller, type CallerEnv } from "./caller.ts";
+import { FaceProgram } from "./resident.ts";
+import { work } from "./work.ts";
+
+const isLock = (key: string): boolean => key.startsWith("locks/locks/");
+
+/** Several callers share one `Locks`. */
+export class LockProgram extends FaceProgram {
+  get weight(): number {
+    return this.plan.callers;
+  }
+
+  protected async live(stop: AbortSignal): Promise<void> {
+    const { node, ttlMs, autoRenew, takeover, drainMs } = this.plan;
+    const locks = new Locks({
+      store: this.store,
+      node,
+      drainMs,
+      defaults: { ttlMs, autoRenew, takeover },
+      onEvent: (event) => this.book.heard(event),
+    });
+    const env: CallerEnv = { arena: this.arena, program: this, store: this.store, plan: this.plan, locks, plain: locks, over: () => false };
+    await Promise.all(Array.from({ length: this.plan.callers }, (_, i) => new Caller(env, i).run(stop)));
+    this.arena.countLocks(locks.stats());
+  }
+}
+
+/** One session after another: each lives until it is lost, or for a while, and is closed with whatever is under way. */
+export class SessionProgram extends FaceProgram {
+  get weight(): number {
+    return this.plan.callers + 2;
+  }
+
+  protected async live(stop: AbortSignal): Promise<void> {
+    const { arena, plan, random, store } = this;
+    const { node, ttlMs, marginMs, requestTimeoutMs, drainMs } = plan;
+    let session: Session;
+    try {
+      const onEvent: CallerEnv["onEvent"] = (event) => this.book.heard(event);
+      session = await Session.open({ store, node, ttlMs, marginMs, requestTimeoutMs, drainMs, onEvent, signal: stop });
+    } catch (error) {
+      if (!(stop.aborted && error === stop.reason)) this.#expect(error, "Session.open");
+      return;
+    }
+    arena.coverage.count("sessions opened");
+    const over = (): boolean => session.signal.aborted;
+    const env: CallerEnv = { arena, program: this, store, plan, locks: session.locks(), plain: undefined, over };
+    const done = [
+      ...Array.from({ length: plan.callers }, (_, i) => new Caller(env, i).run(stop)),
+      plan.election === undefined ? Promise.resolve() : this.#lead(session, plan.election, stop),
+    ];
+    const lifeMs = random.chance(0.3) ? ttlMs * random.magnitude(0.5, 30) : Infinity;
+    await this.#lifetime(session, stop, lifeMs);
+    if (ConsensusError.is(session.signal.reason) && session.signal.reason.code === "LEASE_LOST") arena.coverage.count("sessions lost");
+    const held = arena.terms.heldBy(this.process).filter((t) => t.base !== undefined && t.base.key.includes("members/"));
+    if (held.length > 1) arena.coverage.count("sessions closed with locks held");
+    arena.noteStop(this.process, isLock);
+    try {
+      await session.close();
+      for (const t of held) if (t.term.remainingMs > 0) arena.fail("I5", `${this.name}: ${t.key} is still held after close()`);
+    } catch (error) {
+      this.#expect(error, "Session.close");
+    }
+    await Promise.all(done);
+    arena.countLocks(session.locks().stats());
+  }
+
+  /** Until the session is over, or its time is; in the calm it lives on. */
+  async #lifetime(session: Session, stop: AbortSignal, lifeMs: number): Promise<void> {
+    const { clock } = this.store;
+    const ends = clock.monotonicMs() + lifeMs;
+    const either = new AbortController();
+    const onEnd = (): void => either.abort();
+    session.signal.addEventListener("abort", onEnd, { once: true });
+    stop.addEventListener("abort", onEnd, { once: true });
+    while (!session.signal.aborted && !stop.aborted && (this.arena.isCalm || clock.monotonicMs() < ends)) {
+      const leftMs = this.arena.isCalm ? Infinity : ends - clock.monotonicMs();
+      await sleep(clock, Math.min(leftMs, 10 * this.plan.ttlMs), { signal: either.signal, keepAlive: true });
+    }
+    stop.removeEventListener("abort", onEnd);
+    session.signal.removeEventListener("abort", onEnd);
+  }
+
+  /** An election over the session: it ends with it, and never before. */
+  async #lead(session: Session, name: string, stop: AbortSignal): Promise<void> {
+    const { arena, process, plan, random } = this;
+    const manager = session.manager({ name });
+    const key = arena.objectKey(name);
+    try {
+      await manager.run(
+        {
+          onElected: async (term) => {
+            const tracked = arena.terms.track(term, process, plan.ttlMs, key);
+            tracked.isWorking = true;
+            arena.coverage.count("elected over a session");
+            await work(arena, tracked, { clock: this.store.clock, random, ttlMs: plan.ttlMs, leftMs: () => Infinity });
+            tracked.isWorking = false;
+          },
+        },
+        { signal: stop },
+      );
+    } catch (error) {
+      if (stop.aborted && error === stop.reason) return;
+      this.#expect(error, "Manager.run of a session");
+    }
+  }
+
+  #expect(error: unknown, where: string): void {
+    const { arena } = this;
+    if (!ConsensusError.is(error)) arena.fail("I13", `${this.name}: ${where} rejected with ${String(error)}`);
+    else if (error.code === "WORK_NOT_STOPPED") this.leftovers++;
+    else arena.coverage.count(`error ${error.code} of ${where}`);
+  }
+}
