@@ -143,7 +143,7 @@ describe("the proof itself", () => {
     const plan = planOf(12, { hours: 0.05 });
     const text = printPlan(plan);
     expect(parsePlan(text)).toEqual(JSON.parse(JSON.stringify(plan)));
-    expect(text.split("\n").filter((line) => line.includes('"kind"'))).toHaveLength(plan.windows.length);
+    expect(text.split("\n").filter((line) => line.includes('"kind"'))).toHaveLength(plan.windows.length + (plan.faces ?? []).length);
     expect(() => parsePlan("{}")).toThrow("no plan of format 1");
   });
 

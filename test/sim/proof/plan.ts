@@ -107,12 +107,13 @@ export function isTampered(plan: Plan): boolean {
   return plan.windows.some((w) => (TAMPERING as readonly string[]).includes(w.kind));
 }
 
-/** JSON with one window on a line, in the order of time. */
+/** JSON with one face and one window on a line, the windows in the order of time. */
 export function printPlan(plan: Plan): string {
-  const { windows, ...rest } = plan;
+  const { windows, faces = [], ...rest } = plan;
   const head = JSON.stringify(rest, null, 2).slice(0, -2);
-  const lines = [...windows].sort((a, b) => a.from - b.from).map((w) => `    ${JSON.stringify(w)}`);
-  return `${head},\n  "windows": [${lines.length === 0 ? "" : `\n${lines.join(",\n")}\n  `}]\n}\n`;
+  const list = (items: readonly object[]): string =>
+    items.length === 0 ? "[]" : `[\n${items.map((i) => `    ${JSON.stringify(i)}`).join(",\n")}\n  ]`;
+  return `${head},\n  "faces": ${list(faces)},\n  "windows": ${list([...windows].sort((a, b) => a.from - b.from))}\n}\n`;
 }
 
 export function parsePlan(text: string): Plan {
