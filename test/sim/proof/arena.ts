@@ -15,7 +15,7 @@ import { isTampered, type NodePlan, type Plan } from "./plan.ts";
 import { Program } from "./program.ts";
 import { LockBooks } from "./lock-books.ts";
 import { LockProgram, SessionProgram } from "./lock-program.ts";
-import { viewOf } from "./record-view.ts";
+import { memberKeyOf, viewOf } from "./record-view.ts";
 import type { Resident } from "./resident.ts";
 import { FencedResource } from "./resource.ts";
 import { describe, Terms, type TrackedTerm } from "./terms.ts";
@@ -348,12 +348,18 @@ export class Arena {
   #releasing(key: string, token: number, by: SimProcess): void {
     const own = this.terms.find(by, key, token);
     // The release of a session frees all that is held through it (rule S11).
-    const rest = this.terms.restingOn(by, { key, token });
+    const rest = this.terms.restingOn(by, { key, token }).filter((term) => this.#names(term, key));
     if (rest.length > 0 && own === undefined) this.coverage.saw("session released with its locks");
     for (const term of own === undefined ? rest : [own]) {
       if (term.term.remainingMs > 0) this.fail("H7", `${describe(term)}: the release was sent while it is believed in`);
       if (term.isWorking) this.fail("H7", `${describe(term)}: the release was sent while the work has not settled`);
     }
+  }
+
+  /** Whether the record of a lock names this session: one that was rewritten with a time of its own is freed by that alone. */
+  #names(term: TrackedTerm, member: string): boolean {
+    const { current } = this.ledger.history(term.key);
+    return current?.fencingToken === term.token && memberKeyOf(current) === member;
   }
 
   /** S2, H2: what a user is told is held rests on a write that was acknowledged and whose time is not over. */
