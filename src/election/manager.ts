@@ -289,8 +289,8 @@ export class Manager<M extends Json = Json> {
   }
 
   #install(tenancy: Tenancy): LeaderTerm {
-    const { name, node, key } = this.#config;
-    const term = new LeaderTerm(name, node, tenancy, this.#emitter);
+    const { name, key } = this.#config;
+    const term = new LeaderTerm(name, tenancy, this.#emitter);
     this.#term = term;
     this.#trouble = undefined;
     this.#emitter.emit({

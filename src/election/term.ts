@@ -1,6 +1,6 @@
 import { type AnyConsensusError, type EndReason, LeaseLostError } from "../errors.ts";
 import type { Held } from "../lease/held.ts";
-import type { LeaseSignal } from "../lease/lease-signal.ts";
+import { LeaseFace } from "../lease/lease-face.ts";
 import type { ReleaseFields } from "../lease/lease-object.ts";
 import type { ReleaseOutcome, Tenancy } from "../lease/tenancy.ts";
 import type { Emitter } from "../lease/wiring.ts";
@@ -12,54 +12,21 @@ export interface Term extends Held {
 }
 
 /** The user's face of a tenancy. Belief and renewal live in `Tenancy`; this adds names, events, and the way to give it back. */
-export class LeaderTerm implements Term {
+export class LeaderTerm extends LeaseFace implements Term {
   readonly name: string;
-  readonly holder: string;
   readonly tenancy: Tenancy;
   readonly #emitter: Emitter;
   #asked: { readonly reason: EndReason; readonly fields: ReleaseFields } | undefined;
   #told = false;
 
-  constructor(name: string, holder: string, tenancy: Tenancy, emitter: Emitter) {
+  constructor(name: string, tenancy: Tenancy, emitter: Emitter) {
+    super(tenancy);
     this.name = name;
-    this.holder = holder;
     this.tenancy = tenancy;
     this.#emitter = emitter;
     void tenancy.ended.then((error) => {
       if (error instanceof LeaseLostError) emitter.emit({ type: "lost", lease: { key: this.key, fencingToken: this.fencingToken }, error });
     });
-  }
-
-  get key(): string {
-    return this.tenancy.key;
-  }
-
-  get fencingToken(): number {
-    return this.tenancy.fencingToken;
-  }
-
-  get signal(): LeaseSignal {
-    return this.tenancy.signal;
-  }
-
-  get remainingMs(): number {
-    return this.tenancy.remainingMs;
-  }
-
-  get heldForMs(): number {
-    return this.tenancy.heldForMs;
-  }
-
-  isHeld(): boolean {
-    return this.tenancy.isHeld();
-  }
-
-  assertHeld(): void {
-    this.tenancy.assertHeld();
-  }
-
-  verify(o?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    return this.tenancy.verify(o?.signal);
   }
 
   release(): Promise<ReleaseOutcome> {

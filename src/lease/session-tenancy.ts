@@ -118,13 +118,13 @@ export class SessionTenancy implements Tenancy {
   }
 
   /** Two GETs at once, because two records say it: the lock's and the member's. */
-  async verify(signal?: AbortSignal): Promise<void> {
+  async verify({ signal }: Parameters<Tenancy["verify"]>[0] = {}): Promise<void> {
     this.assertHeld();
     signal?.throwIfAborted();
     const { store, key, timing } = this.#lease.settings;
     const [read] = await Promise.all([
       store.get(key, { maxBytes: MAX_RECORD_BYTES, timeoutMs: timing.requestTimeoutMs, signal }),
-      this.#tie.membership.verify(signal).catch((e: unknown) => {
+      this.#tie.membership.verify({ signal }).catch((e: unknown) => {
         // What ends the session ends this lock with a reason of its own.
         this.assertHeld();
         throw e;

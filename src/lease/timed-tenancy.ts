@@ -138,7 +138,7 @@ export class TimedTenancy implements Tenancy {
     return this.#lease.nowMs() - this.#confirmed.firstSentAt.monotonicMs;
   }
 
-  async verify(signal?: AbortSignal): Promise<void> {
+  async verify({ signal }: Parameters<Tenancy["verify"]>[0] = {}): Promise<void> {
     this.assertHeld();
     signal?.throwIfAborted();
     const { store, key, timing } = this.#lease.settings;

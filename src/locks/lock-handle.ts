@@ -2,7 +2,7 @@ import { LeaseLostError, type LeaseEndedError } from "../errors.ts";
 import type { EndReason } from "../errors.ts";
 import type { ReleaseFields } from "../lease/lease-object.ts";
 import type { ReleaseOutcome, Tenancy } from "../lease/tenancy.ts";
-import type { LeaseSignal } from "../lease/lease-signal.ts";
+import { LeaseFace } from "../lease/lease-face.ts";
 import { holdOnMs } from "../lease/timing.ts";
 import type { Emitter } from "../lease/wiring.ts";
 import type { Lock } from "./api.ts";
@@ -19,7 +19,7 @@ export interface HandleContext {
 }
 
 /** The user's face of a lease. Belief and renewal live in the lease; this adds events, counts, the text of a hand-off, and leaves the local queue. */
-export class LockHandle implements Lock {
+export class LockHandle extends LeaseFace implements Lock {
   readonly lease: Tenancy;
   /** The callers of this process behind it wait for it, and for nothing else. */
   blocksQueue: boolean;
@@ -27,6 +27,7 @@ export class LockHandle implements Lock {
   #told = false;
 
   constructor(lease: Tenancy, waitedMs: number, context: HandleContext) {
+    super(lease);
     this.lease = lease;
     this.blocksQueue = context.turn !== undefined;
     this.#context = context;
@@ -38,42 +39,6 @@ export class LockHandle implements Lock {
 
   get #fence(): { readonly key: string; readonly fencingToken: number } {
     return { key: this.key, fencingToken: this.fencingToken };
-  }
-
-  get key(): string {
-    return this.lease.key;
-  }
-
-  get fencingToken(): number {
-    return this.lease.fencingToken;
-  }
-
-  get holder(): string {
-    return this.lease.holder;
-  }
-
-  get signal(): LeaseSignal {
-    return this.lease.signal;
-  }
-
-  get remainingMs(): number {
-    return this.lease.remainingMs;
-  }
-
-  get heldForMs(): number {
-    return this.lease.heldForMs;
-  }
-
-  isHeld(): boolean {
-    return this.lease.isHeld();
-  }
-
-  assertHeld(): void {
-    this.lease.assertHeld();
-  }
-
-  verify(o?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    return this.lease.verify(o?.signal);
   }
 
   renew(): Promise<void> {

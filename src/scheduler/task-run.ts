@@ -5,7 +5,7 @@ import { backoffMs, sleep } from "../clock/wait.ts";
 import { messageOf } from "../errors.ts";
 import { look } from "../lease/look.ts";
 import type { LeaseObject } from "../lease/lease-object.ts";
-import type { LeaseSignal } from "../lease/lease-signal.ts";
+import { LeaseFace } from "../lease/lease-face.ts";
 import type { ReleaseOutcome, Tenancy } from "../lease/tenancy.ts";
 import { lifetimeMs } from "../lease/timing.ts";
 import { guarded, type Logger } from "../lease/wiring.ts";
@@ -38,61 +38,26 @@ export interface RunContext {
 }
 
 /** The user's face of a run. */
-class Face implements TaskRun {
+class Face extends LeaseFace implements TaskRun {
   readonly task: string;
-  readonly holder: string;
   readonly scheduledAt: Date;
   readonly startedAt: Date;
   readonly attempt: number;
   readonly catchUp: TaskRun["catchUp"];
   readonly log: Logger;
-  readonly #tenancy: Tenancy;
   readonly #progress: TaskRun["progress"];
 
   constructor(task: string, entry: RunEntry, tenancy: Tenancy, log: Logger, progress: TaskRun["progress"]) {
+    super(tenancy);
     this.task = task;
-    this.holder = entry.holder;
     this.scheduledAt = toDate(entry.tick);
     this.startedAt = toDate(entry.start);
     this.attempt = entry.attempt;
     this.catchUp = (entry.missed ?? 0) > 0 ? { missed: entry.missed ?? 0 } : false;
     this.log = log;
-    this.#tenancy = tenancy;
     this.#progress = progress;
     // They are handed around without their object.
     this.progress = this.progress.bind(this);
-  }
-
-  get key(): string {
-    return this.#tenancy.key;
-  }
-
-  get fencingToken(): number {
-    return this.#tenancy.fencingToken;
-  }
-
-  get signal(): LeaseSignal {
-    return this.#tenancy.signal;
-  }
-
-  get remainingMs(): number {
-    return this.#tenancy.remainingMs;
-  }
-
-  get heldForMs(): number {
-    return this.#tenancy.heldForMs;
-  }
-
-  isHeld(): boolean {
-    return this.#tenancy.isHeld();
-  }
-
-  assertHeld(): void {
-    this.#tenancy.assertHeld();
-  }
-
-  verify(o?: { readonly signal?: AbortSignal | undefined }): Promise<void> {
-    return this.#tenancy.verify(o?.signal);
   }
 
   progress(text: string, fraction?: number): void {

@@ -236,12 +236,12 @@ describe("verify", () => {
     const h = await holding();
     const stop = new AbortController();
     h.node.faults({ kind: "lose-request", on: "get" });
-    const asked = h.tenancy.verify(stop.signal);
+    const asked = h.tenancy.verify({ signal: stop.signal });
     asked.catch(() => {});
     await h.world.advance(10);
     stop.abort("enough");
     await expect(h.world.until(asked)).rejects.toBe("enough");
-    await expect(h.tenancy.verify(stop.signal)).rejects.toBe("enough");
+    await expect(h.tenancy.verify({ signal: stop.signal })).rejects.toBe("enough");
   });
 
   it("of an ended lease asks nobody", async () => {
