@@ -61,8 +61,11 @@ export interface PruneRun {
   readonly store: ObjectStore;
   readonly bounds: PruneBounds;
   readonly requestTimeoutMs: number;
-  /** That deleting is allowed: asked for before anything is changed that could not be deleted then. @throws StoreAccessError, StoreUnavailableError. */
-  readonly mayDelete: () => Promise<void>;
+  /**
+   * How a DELETE may be sent, proven before anything is changed that could not be deleted then: with the version that it is about, or without, where the
+   * store does not take such a condition. @throws StoreAccessError, StoreUnavailableError.
+   */
+  readonly mayDelete: () => Promise<"by version" | "as it is">;
   readonly note: (what: "deleted" | "open") => void;
 }
 
@@ -111,7 +114,7 @@ async function boundsOf({ store, olderThanMs, signal }: PruneWork): Promise<Prun
 }
 
 function runOf({ store, space }: PruneWork, bounds: PruneBounds, so: { deleted: number; open: number }): PruneRun {
-  let proven: Promise<void> | undefined;
+  let proven: ReturnType<PruneRun["mayDelete"]> | undefined;
   return {
     store,
     bounds,
@@ -121,10 +124,15 @@ function runOf({ store, space }: PruneWork, bounds: PruneBounds, so: { deleted: 
   };
 }
 
-/** DELETE of an object that never was tells whether deleting is allowed. */
-async function proveDelete(store: ObjectStore, space: string): Promise<void> {
-  const result = await store.remove(`${space}.prune-${freshId(store.random)}`, { timeoutMs: REQUEST_TIMEOUT_MS });
-  if (typeof result !== "string") throw result.error;
+/** DELETE of an object that never was tells how deleting is allowed, and nothing is lost by it. */
+async function proveDelete(store: ObjectStore, space: string): ReturnType<PruneRun["mayDelete"]> {
+  const key = `${space}.prune-${freshId(store.random)}`;
+  const named = await store.remove(key, { ifMatch: `"${freshId(store.random)}"`, timeoutMs: REQUEST_TIMEOUT_MS });
+  if (typeof named === "string") return "by version";
+  // Some stores have no word for it (501), and some have no right to it: the plain one tells.
+  const plain = await store.remove(key, { timeoutMs: REQUEST_TIMEOUT_MS });
+  if (typeof plain !== "string") throw plain.error;
+  return named.kind === "denied" ? "as it is" : "by version";
 }
 
 async function seenAt({ store, onUnreadable }: PruneWork, key: string, signal: AbortSignal): Promise<Seen | undefined> {

@@ -24,15 +24,16 @@ export async function prune(work: PruneWork, prefix: string): Promise<Pruned> {
   return await pruneSpace(work, { prefix: escapedPrefix(prefix), wanted }, async (seen, run, signal) => {
     if (!isPrunable(seen, run.bounds)) return;
     // Nothing is closed that could not be deleted then.
-    await run.mayDelete();
+    const how = await run.mayDelete();
     signal.throwIfAborted();
     const closed = await closedOver(run, seen);
-    if (closed !== undefined) await deleteClosed(run, seen.key, closed);
+    if (closed !== undefined) await deleteClosed(run, seen.key, how === "by version" ? closed : { ...closed, etag: undefined });
   });
 }
 
 interface Closed {
-  readonly etag: string;
+  /** Left out where the store takes no condition on a DELETE. */
+  readonly etag: string | undefined;
   readonly firstSentAt: Instant;
 }
 

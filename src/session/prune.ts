@@ -40,10 +40,10 @@ export async function pruneMembers(work: PruneWork): Promise<Pruned> {
   return await pruneSpace(work, { prefix: "", wanted: (rest) => /^[\w-]{1,64}$/.test(rest) }, async (seen, run, signal) => {
     const fate = fateInPruning(seen, run.bounds);
     if (fate === "keep") return;
-    await run.mayDelete();
+    const how = await run.mayDelete();
     signal.throwIfAborted();
     if (fate === "end") await end(run, seen as Seen & { readonly record: TimedRecord });
-    else await remove(run, seen);
+    else await remove(run, seen.key, how === "by version" ? seen.etag : undefined);
   });
 }
 
@@ -59,8 +59,8 @@ async function end({ store, requestTimeoutMs }: PruneRun, seen: Seen & { readonl
 }
 
 /** However late it lands, and whatever its condition is worth there, it hits the record of an ended tenancy, or nothing. */
-async function remove({ store, requestTimeoutMs: timeoutMs, note }: PruneRun, { key, etag }: Seen): Promise<void> {
-  const result = await store.remove(key, { ifMatch: etag, timeoutMs });
+async function remove({ store, requestTimeoutMs: timeoutMs, note }: PruneRun, key: string, ifMatch: string | undefined): Promise<void> {
+  const result = await store.remove(key, { ifMatch, timeoutMs });
   if (result === "removed") note("deleted");
   else if (result !== "refused") {
     if (result.kind === "denied") throw result.error;

@@ -136,8 +136,8 @@ export interface ObjectStore extends Store {
     options?: RequestOptions & { readonly after?: string | undefined; readonly limit?: number | undefined },
   ): Promise<ListResult>;
   /**
-   * DELETE, for janitors only: no lease object is deleted in normal life (rule R3). With `ifMatch` it names the version that it is about, and is one
-   * attempt: "refused" where another stands there, or none. Several stores ignore that condition, so nothing may rest on it (rule P3).
+   * DELETE, for janitors only: no lease object is deleted in normal life (rule R3). With `ifMatch` it names the version that it is about:
+   * "refused" where another stands there, or none. With that, or a `sendBy`, it is one attempt. Several stores ignore that condition, so nothing may rest on it (rule P3).
    */
   remove(
     key: string,

@@ -199,8 +199,8 @@ export class S3Store implements ObjectStore {
     this.#check(key, options);
     const { ifMatch, sendBy } = options;
     if (ifMatch !== undefined) checkEtag(this.url, ifMatch);
-    const version = ifMatch === undefined ? {} : { ifMatch: this.#spelled(ifMatch), sendBy };
-    const request: WireRequest = { op: "delete", key: this.#settings.prefix + key, ...version };
+    const etag = ifMatch === undefined ? undefined : this.#spelled(ifMatch);
+    const request: WireRequest = { op: "delete", key: this.#settings.prefix + key, ifMatch: etag, sendBy };
     const result = await this.#read<Removal>(request, options, (answer, about) => {
       const kind = removalOf(answer, ifMatch !== undefined);
       return kind === undefined ? readTrouble(answer, about) : { kind };
@@ -256,8 +256,8 @@ export class S3Store implements ObjectStore {
     };
     try {
       return await pRetry(once, {
-        // What names a version is one attempt: what a second one may do, the signature of the first does not bound.
-        retries: request.ifMatch === undefined ? READ_RETRIES : 0,
+        // A DELETE of one version, or in time, is one attempt: what a second one may do, the signature of the first does not bound.
+        retries: request.ifMatch === undefined && request.sendBy === undefined ? READ_RETRIES : 0,
         minTimeout: READ_RETRY_MIN_MS,
         maxTimeout: READ_RETRY_MAX_MS,
         randomize: true,

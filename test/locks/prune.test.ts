@@ -3,9 +3,21 @@ import { StoreAccessError } from "../../src/errors.ts";
 import { Locks } from "../../src/locks/locks.ts";
 import { CLOSED_MS } from "../../src/locks/prunable.ts";
 import { encodeRecord } from "../../src/record/codec.ts";
+import type { ObjectStore } from "../../src/store/object-store.ts";
 import type { StoreProfile } from "../../src/testing/sim/sim-s3.ts";
 import { CARELESS, DAY, ephemeralIn, ephemeralKey, HOUR, many, MINUTE, once, putEphemeral, START_MS } from "./ephemeral-harness.ts";
 import { delta, errorOf, held, refusalOf, requestsOf, when } from "./harness.ts";
+
+/** The store with one of its calls made into another. */
+function over<K extends keyof ObjectStore>(store: ObjectStore, name: K, make: (inner: ObjectStore[K]) => unknown): ObjectStore {
+  return new Proxy(store, {
+    get(target, asked) {
+      const value: unknown = Reflect.get(target, asked);
+      const bound: unknown = typeof value === "function" ? value.bind(target) : value;
+      return asked === name ? make(bound as ObjectStore[K]) : bound;
+    },
+  });
+}
 
 const AWS: Partial<StoreProfile> = {};
 const KINDS = [
@@ -237,20 +249,30 @@ describe("prune, and what no store may do to it", () => {
     expect(lock.isHeld()).toBe(true);
   });
 
+  it("where the store has no word for the condition of a DELETE, it goes without", async () => {
+    const b = many(CARELESS);
+    const c = b.at("c");
+    await once(c, "k");
+    await b.world.advance(2 * HOUR);
+    const error = new StoreAccessError("501", { hint: "none" });
+    const sent: boolean[] = [];
+    const odd = over(b.world.node("a").store, "remove", (remove) => async (key: string, o: Parameters<ObjectStore["remove"]>[1] = {}) => {
+      sent.push(o.ifMatch !== undefined);
+      return o.ifMatch === undefined ? await remove(key, o) : { kind: "denied", error };
+    });
+    expect(await b.world.until(new Locks({ store: odd }).prune({ olderThanMs: HOUR }))).toBe(1);
+    // Asked once with it and once without, and then without.
+    expect(sent).toEqual([true, false, false]);
+    expect(b.world.keys()).toEqual([]);
+  });
+
   it("without the right to delete, nothing is closed", async () => {
     const b = many();
     const c = b.at("c");
     await once(c, "k");
     await b.world.advance(2 * HOUR);
     const error = new StoreAccessError("denied", { hint: "allow s3:DeleteObject" });
-    const { store } = b.world.node("a");
-    const denying = new Proxy(store, {
-      get: (target, name) => {
-        if (name === "remove") return () => Promise.resolve({ kind: "denied", error });
-        const value: unknown = Reflect.get(target, name);
-        return typeof value === "function" ? (value.bind(target) as unknown) : value;
-      },
-    });
+    const denying = over(b.world.node("a").store, "remove", () => () => Promise.resolve({ kind: "denied", error }));
     expect(await errorOf(b.world, new Locks({ store: denying }).prune({ olderThanMs: HOUR }))).toBe(error);
     expect(ephemeralIn(b.world, "k")?.holdForMs).toBeUndefined();
     expect(await requestsOf(c, () => c.locks.withLock("k", () => {}))).toEqual({ put: 2 });

@@ -163,7 +163,7 @@ const DELETION: readonly TestedMutant[] = [
   {
     id: "P3-closed-for-nothing",
     breaks: "P3: records are closed that could not be deleted",
-    edits: [edit("locks/prune.ts", "await run.mayDelete();", "")],
+    edits: [edit("locks/prune.ts", "const how = await run.mayDelete();", "const how = 'by version' as string;")],
     tests: [PRUNE],
   },
   {
