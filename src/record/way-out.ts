@@ -1,13 +1,13 @@
 /** What messages tell an operator to do about a lease's object: the command line's own words for it. */
 import { unescapeName } from "./keys.ts";
 
-const KINDS = { elections: "election", locks: "lock", members: "member", tasks: "task" } as const;
+const KINDS = { elections: "election", locks: "lock", ephemeral: "ephemeral", members: "member", tasks: "task" } as const;
 /** What the command line takes for the prefix where none is said. */
 const USUAL_PREFIX = "locks/";
 
 /** The command for the object at `key`; `undefined` where it is no lease's. */
 export function commandFor(key: string, command: "repair" | "accept-regression", more = ""): string | undefined {
-  const [, prefix = "", space = "", segment = ""] = /^(.*\/|)(elections|locks|members|tasks)\/([^/]+)$/s.exec(key) ?? [];
+  const [, prefix = "", space = "", segment = ""] = /^(.*\/|)(elections|locks|ephemeral|members|tasks)\/([^/]+)$/s.exec(key) ?? [];
   const name = unescapeName(segment);
   if (segment === "" || name === undefined) return undefined;
   const kind = KINDS[space as keyof typeof KINDS];

@@ -80,6 +80,7 @@ describe("the way out that a message names", () => {
     ["locks/locks/deploy", "s3-consensus repair deploy"],
     ["locks/elections/billing", "s3-consensus repair --kind election billing"],
     ["locks/members/abc", "s3-consensus repair --kind member abc"],
+    ["locks/ephemeral/invoice-42", "s3-consensus repair --kind ephemeral invoice-42"],
     ["jobs/prod/tasks/report", "s3-consensus repair --prefix jobs/prod/ --kind task report"],
     ["tasks/report", "s3-consensus repair --prefix '' --kind task report"],
     ["locks/locks/it%27s%20mine", String.raw`s3-consensus repair 'it'\''s mine'`],
