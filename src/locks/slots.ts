@@ -79,10 +79,10 @@ async function searchOnce<O extends HoldOptions>(search: Search<O>, all: boolean
     if (lock !== undefined) return { index: last, lock };
   }
   const entries = await listed(search);
-  const unused = shuffled(search, (index) => !entries.has(index));
-  const stale = [...entries].filter(([index, entry]) => !isFresh(search, index, entry)).sort(byAge);
-  const fresh = shuffled(search, (index) => entries.has(index) && !isHeldForCertain(search, index, entries.get(index)));
-  const worthALook = fresh.filter((index) => !stale.some(([i]) => i === index));
+  const standing = (index: number): Standing => standingOf(search, index, entries.get(index));
+  const unused = shuffled(search, (index) => standing(index) === "unused");
+  const stale = [...entries].filter(([index]) => standing(index) === "stale").sort(byAge);
+  const worthALook = shuffled(search, (index) => standing(index) === "changed");
   const looks = [...stale.map(([index]) => index), ...(all ? worthALook : worthALook.slice(0, FRESH_LOOKS))];
   let fault: RecordError | undefined;
   for (const index of unused) {
@@ -143,16 +143,22 @@ async function listed<O extends HoldOptions>({ source, key, count, options }: Se
   return entries;
 }
 
-/** Written so lately, as far as was seen from here, that its holder need not have renewed it yet. */
-function isFresh<O extends HoldOptions>(search: Search<O>, index: number, entry: ListEntry): boolean {
-  const { current } = viewOf(search, index);
-  if (current === undefined || current.etag !== entry.etag) return true;
-  return current.record.state === "held" && search.source.store.clock.monotonicMs() - current.sinceMs < renewedWithinMs(search);
-}
+type Standing =
+  /** Nobody ever had it. */
+  | "unused"
+  /** Written since it was last seen from here, if it ever was. */
+  | "changed"
+  /** Seen so lately that its holder need not have renewed it yet. */
+  | "held"
+  /** Given back, or not renewed in time. */
+  | "stale";
 
-function isHeldForCertain<O extends HoldOptions>(search: Search<O>, index: number, entry: ListEntry | undefined): boolean {
+function standingOf<O extends HoldOptions>(search: Search<O>, index: number, entry: ListEntry | undefined): Standing {
+  if (entry === undefined) return "unused";
   const { current } = viewOf(search, index);
-  return entry !== undefined && current?.etag === entry.etag && current.record.state === "held" && isFresh(search, index, entry);
+  if (current?.etag !== entry.etag) return "changed";
+  const isRenewed = search.source.store.clock.monotonicMs() - current.sinceMs < renewedWithinMs(search);
+  return current.record.state === "held" && isRenewed ? "held" : "stale";
 }
 
 function renewedWithinMs<O extends HoldOptions>({ source, options }: Search<O>): number {
