@@ -18,7 +18,7 @@ export function define(command: Command, run: Run): void {
         const views = (await catalogue.scan({ kind: flags.kind, prefix })).filter(({ state }) => flags.held !== true || state !== "free");
         if (out.json) out.value(views.map(leaseJson));
         else if (views.length === 0) err.line("nothing there");
-        else out.table(HEAD, rowsOf(views, out));
+        else out.table(HEAD, rowsOf(views, out.isTerminal ? out.columns : undefined, out.style));
         return EXIT.ok;
       }),
     );

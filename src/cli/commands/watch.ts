@@ -5,15 +5,23 @@ import { messageOf, StoreUnavailableError } from "../../errors.ts";
 import { duration, oneWord } from "../frame/arguments.ts";
 import type { Context, Run } from "../frame/context.ts";
 import { signalStatus } from "../frame/exit-codes.ts";
+import type { Output } from "../frame/output.ts";
 import { Interruption } from "../frame/signals.ts";
+import type { Stats } from "../../store/object-store.ts";
 import { Catalogue, KINDS, SHOWN_HELP, type LeaseView, type ViewKind } from "../view/catalogue.ts";
 import { leaseJson } from "../view/json.ts";
 import { WatchScreen } from "../view/watch-screen.ts";
+import { NEWS_MS } from "../view/watch-view.ts";
 
 interface Flags {
   readonly kind?: ViewKind;
   readonly interval: number;
 }
+
+const HELP = `
+On a terminal the screen is drawn anew in place: arrows, PgUp and PgDn scroll, o changes the order, q quits. ▸ marks what has changed hands in the
+last ${NEWS_MS / 1000} s; in the first order it stands on top. Unreadable and overdue ones stand above all. In a pipe there is one JSON line for each change.
+`;
 
 export function define(command: Command, run: Run): void {
   command
@@ -25,6 +33,7 @@ export function define(command: Command, run: Run): void {
       duration(200, 3_600_000),
       2_000,
     )
+    .addHelpText("after", HELP)
     .action((prefix: string | undefined, flags: Flags) => run((context) => watch(context, prefix, flags)));
 }
 
@@ -32,27 +41,44 @@ async function watch(context: Context, prefix: string | undefined, { kind, inter
   const { out, log, signals, settings } = context;
   const store = await context.store();
   const catalogue = new Catalogue(store, settings.prefix);
-  const screen = out.isTerminal && !out.json ? new WatchScreen(out) : undefined;
-  let before = new Map<string, LeaseView>();
   // A reader that has gone away: nobody is there to watch for.
   const gone = new AbortController();
-  process.stdout.once("error", () => gone.abort());
-  signals.stop.addEventListener("abort", () => gone.abort(), { once: true });
-  while (!gone.signal.aborted) {
-    try {
-      const views = await catalogue.scan({ kind, prefix });
-      if (screen === undefined) for (const line of changes(before, views)) out.value(line);
-      else screen.draw(views);
-      before = new Map(views.map((view) => [view.key, view]));
-    } catch (e) {
-      // An outage passes; what is shown stays, with a word about it.
-      if (!(e instanceof StoreUnavailableError)) throw e;
-      if (screen === undefined) log.warn({ code: e.code }, messageOf(e));
-      else screen.trouble(messageOf(e));
+  const leave = (): void => gone.abort();
+  process.stdout.once("error", leave);
+  signals.stop.addEventListener("abort", leave, { once: true });
+  const face =
+    out.isTerminal && !out.json
+      ? new WatchScreen({ out, intervalMs: interval, clock: store.clock, quit: leave })
+      : { show: lineByLine(out), trouble: (e: StoreUnavailableError) => log.warn({ code: e.code }, messageOf(e)), close: () => {} };
+  try {
+    while (!gone.signal.aborted) {
+      const before = store.stats();
+      try {
+        face.show(await catalogue.scan({ kind, prefix }), costText(before, store.stats()));
+      } catch (e) {
+        // An outage passes; what is shown stays, with a word about it.
+        if (!(e instanceof StoreUnavailableError)) throw e;
+        face.trouble(e);
+      }
+      await sleep(store.clock, interval, { signal: gone.signal, keepAlive: true });
     }
-    await sleep(store.clock, interval, { signal: gone.signal, keepAlive: true });
+  } finally {
+    face.close();
   }
   return signals.stop.reason instanceof Interruption ? signalStatus(signals.stop.reason.signal) : 0;
+}
+
+function costText(before: Stats, after: Stats): string {
+  const of = (name: string): number => (after[name] ?? 0) - (before[name] ?? 0);
+  return `${of("list")} LIST, ${of("get")} GET`;
+}
+
+function lineByLine(out: Output): (views: readonly LeaseView[]) => void {
+  let before = new Map<string, LeaseView>();
+  return (views) => {
+    for (const line of changes(before, views)) out.value(line);
+    before = new Map(views.map((view) => [view.key, view]));
+  };
 }
 
 function* changes(before: ReadonlyMap<string, LeaseView>, now: readonly LeaseView[]): Generator<object> {

@@ -3,6 +3,9 @@ import { stripVTControlCharacters, styleText } from "node:util";
 
 export type Style = Parameters<typeof styleText>[0];
 
+/** Text in a style, or as it is where there are no colours. */
+export type Paint = (style: Style, text: string) => string;
+
 /** As much of a stream as is used; `process.stdout` fits. */
 export interface Sink {
   readonly isTTY?: boolean | undefined;
@@ -33,9 +36,7 @@ export class Output {
     return Math.max(40, this.sink.columns ?? 80);
   }
 
-  style(style: Style, text: string): string {
-    return this.#colours ? styleText(style, text, { validateStream: false }) : text;
-  }
+  readonly style: Paint = (style, text) => (this.#colours ? styleText(style, text, { validateStream: false }) : text);
 
   line(text = ""): void {
     this.sink.write(`${text}\n`);
@@ -46,17 +47,27 @@ export class Output {
     this.sink.write(`${JSON.stringify(value)}\n`);
   }
 
-  /** Rows in columns as wide as their widest cell; the last one runs free. Cells are measured without their colours. */
+  /** Rows in columns as wide as their widest cell; the last one runs free. */
   table(head: readonly string[], rows: readonly (readonly string[])[]): void {
-    const widths = head.map((name, i) => Math.max(width(name), ...rows.map((row) => width(row[i] ?? ""))));
-    const line = (cells: readonly string[]): string =>
-      cells
-        .map((cell, i) => (i === head.length - 1 ? cell : pad(cell, widths[i] ?? 0)))
-        .join("  ")
-        .trimEnd();
-    this.line(this.style("dim", line(head)));
-    for (const row of rows) this.line(line(row));
+    const [first = "", ...rest] = tableLines(head, rows);
+    this.line(this.style("dim", first));
+    for (const line of rest) this.line(line);
   }
+}
+
+export function tableWidths(head: readonly string[], rows: readonly (readonly string[])[]): number[] {
+  return head.map((name, i) => rows.reduce((most, row) => Math.max(most, width(row[i] ?? "")), width(name)));
+}
+
+/** The head and the rows, in columns as wide as their widest cell or as told; the last one runs free. Cells are measured without their colours. */
+export function tableLines(head: readonly string[], rows: readonly (readonly string[])[], widths?: readonly number[]): string[] {
+  const wide = widths ?? tableWidths(head, rows);
+  return [head, ...rows].map((cells) =>
+    cells
+      .map((cell, i) => (i === head.length - 1 ? cell : pad(cell, wide[i] ?? 0)))
+      .join("  ")
+      .trimEnd(),
+  );
 }
 
 /** Names come from other people's records: nothing in them may move the cursor or change colours. */

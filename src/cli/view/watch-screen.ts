@@ -1,42 +1,79 @@
-/** The screen of `watch`: drawn anew in place, never longer than the terminal. */
-import { cut, Output, printable } from "../frame/output.ts";
+/** The screen of `watch`: what was seen last, drawn anew at each look, at each key, and when the window changes its size. */
+import process from "node:process";
+import type { Clock } from "../../clock/clock.ts";
+import { messageOf } from "../../errors.ts";
+import { clip, FullScreen } from "../frame/full-screen.ts";
+import type { Key } from "../frame/keys.ts";
+import type { Output } from "../frame/output.ts";
 import type { LeaseView } from "./catalogue.ts";
-import { HEAD, rowsOf } from "./rows.ts";
+import { afterKey, changesAfter, watchFrame, type WatchState } from "./watch-view.ts";
+
+export interface WatchScreenOptions {
+  readonly out: Output;
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  quit(): void;
+}
 
 export class WatchScreen {
-  readonly #out: Output;
-  #lines = 0;
+  readonly #options: WatchScreenOptions;
+  readonly #screen: FullScreen;
+  #state: WatchState | undefined;
 
-  constructor(out: Output) {
-    this.#out = out;
+  constructor(options: WatchScreenOptions) {
+    this.#options = options;
+    this.#screen = new FullScreen({
+      input: process.stdin,
+      output: process.stdout,
+      onKey: (key) => this.#press(key),
+      onResize: () => this.#draw(),
+    });
+    this.#screen.draw([options.out.style("dim", "  looking…")]);
   }
 
-  draw(views: readonly LeaseView[]): void {
-    const out = this.#out;
-    const held = views.filter(({ state }) => state === "held" || state === "overdue").length;
-    // One for the summary, one for the heads, one for what did not fit, one for the cursor.
-    const room = Math.max(1, (out.sink.rows ?? 24) - 4);
-    const shown = views.slice(0, room);
-    const text: string[] = [];
-    const page = new Output(
-      { isTTY: true, hasColors: () => out.sink.hasColors?.() === true, columns: out.columns, write: (line) => text.push(line) },
-      false,
-    );
-    page.line(page.style("bold", `${held} held, ${views.length - held} free`));
-    page.table(HEAD, rowsOf(shown, page));
-    if (views.length > shown.length)
-      page.line(page.style("dim", `… ${views.length - shown.length} more: narrow by PREFIX, or look through a pipe`));
-    this.#replace(text.join(""));
+  show(views: readonly LeaseView[], cost: string): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const { order = "news", offset = 0, changedAtMs = new Map<string, number>() } = this.#state ?? {};
+    this.#state = {
+      views,
+      changedAtMs: changesAfter(this.#state?.views, views, changedAtMs, nowMs),
+      order,
+      offset,
+      cost,
+      intervalMs: this.#options.intervalMs,
+      trouble: undefined,
+    };
+    this.#draw();
   }
 
-  trouble(message: string): void {
-    this.#out.line(this.#out.style("yellow", cut(printable(message), this.#out.columns - 1)));
-    this.#lines += 1;
+  trouble(error: Error): void {
+    const { intervalMs } = this.#options;
+    this.#state ??= { views: [], changedAtMs: new Map(), order: "news", offset: 0, cost: "", intervalMs, trouble: undefined };
+    this.#state = { ...this.#state, trouble: messageOf(error) };
+    this.#draw();
   }
 
-  #replace(text: string): void {
-    const up = this.#lines === 0 ? "" : `\u001B[${this.#lines}A\r\u001B[J`;
-    this.#out.sink.write(up + text);
-    this.#lines = text.split("\n").length - 1;
+  /** What it showed last stays on the terminal. */
+  close(): void {
+    const lines = this.#lines();
+    this.#screen.close();
+    for (const line of lines.slice(0, -2).filter((text) => text !== "")) this.#options.out.line(clip(line, this.#options.out.columns));
+  }
+
+  #press(key: Key): void {
+    if (key === "q") return this.#options.quit();
+    if (this.#state === undefined) return;
+    const after = afterKey(key, this.#state, this.#screen.rows);
+    if (after === undefined) return;
+    this.#state = { ...this.#state, ...after };
+    this.#draw();
+  }
+
+  #draw(): void {
+    if (this.#state !== undefined) this.#screen.draw(this.#lines());
+  }
+
+  #lines(): string[] {
+    return this.#state === undefined ? [] : watchFrame(this.#state, this.#screen, this.#options.out.style);
   }
 }

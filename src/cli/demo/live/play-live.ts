@@ -24,7 +24,7 @@ export async function playLive(options: DemoOptions): Promise<number> {
     await s3Store(stage.url).ensureSafe({ signal });
     const shown = new Live({ options, url: stage.url, where: stage.where });
     live = shown;
-    const draw = (scene: Scene): void => screen?.draw(frameOf(scene, screen, (style, text) => out.style(style, text)));
+    const draw = (scene: Scene): void => screen?.draw(frameOf(scene, screen, out.style));
     screen = new FullScreen({
       input: process.stdin,
       output: process.stdout,

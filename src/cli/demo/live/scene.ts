@@ -1,5 +1,5 @@
 /** The demo's screen on a terminal, from what is known: who is who, who leads, what has happened, and what a key would do. Pure. */
-import { pad, type Style, width } from "../../frame/output.ts";
+import { pad, type Paint, type Style, width } from "../../frame/output.ts";
 import { type Belief, overlapNs, seconds } from "../verdict.ts";
 import type { Words } from "../words.ts";
 
@@ -39,8 +39,6 @@ export interface Scene {
   /** Why the last key did nothing. */
   readonly hint: string | undefined;
 }
-
-export type Paint = (style: Style, text: string) => string;
 
 const BAR_CELLS = 16;
 const STATE_CELLS = 34;
