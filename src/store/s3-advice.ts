@@ -12,15 +12,22 @@ export interface About {
   readonly clockMayMend?: boolean | undefined;
 }
 
-/** The permissions that everything in this package needs, as JSON on one line, to be pasted. */
-export function minimalPolicy(bucket: string, prefix: string): string {
+export interface MorePermissions {
+  /** On the objects below the prefix, as "s3:DeleteObject". */
+  readonly objects?: readonly string[] | undefined;
+  /** On the bucket itself. */
+  readonly bucket?: readonly string[] | undefined;
+}
+
+/** The permissions that everything in this package needs, and those that are wanted beside them, as JSON on one line, to be pasted. */
+export function minimalPolicy(bucket: string, prefix: string, more: MorePermissions = {}): string {
   const arn = bucket.startsWith("arn:") ? bucket : `arn:aws:s3:::${bucket}`;
   const objects = bucket.startsWith("arn:") ? `${arn}/object/${prefix}*` : `${arn}/${prefix}*`;
   return JSON.stringify({
     Version: "2012-10-17",
     Statement: [
-      { Effect: "Allow", Action: ["s3:GetObject", "s3:PutObject"], Resource: objects },
-      { Effect: "Allow", Action: "s3:ListBucket", Resource: arn },
+      { Effect: "Allow", Action: ["s3:GetObject", "s3:PutObject", ...(more.objects ?? [])], Resource: objects },
+      { Effect: "Allow", Action: more.bucket === undefined ? "s3:ListBucket" : ["s3:ListBucket", ...more.bucket], Resource: arn },
     ],
   });
 }
@@ -71,7 +78,7 @@ export function adviceFor(answer: WireAnswer, about: About): string {
     case "InvalidRequest":
       return "the bucket demands something of a PUT that is not sent (a checksum under Object Lock, an encryption header): use a bucket without it";
     default:
-      return answer.status === 403 || answer.status === 401
+      return answer.status === 403 || answer.status === 401 || answer.code === undefined
         ? deniedAdvice(answer, about)
         : `the store refused the request as such (status ${answer.status}): check bucket, endpoint and permissions`;
   }

@@ -2,6 +2,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { cliEnv, type CliProcess, startCli } from "../support/cli.ts";
+import { expectShape } from "../support/cli-schema.ts";
 import { temporaryFolder } from "../support/reaper.ts";
 
 const env = cliEnv(undefined, { AWS_ACCESS_KEY_ID: "dev", AWS_SECRET_ACCESS_KEY: "dev" });
@@ -24,6 +25,7 @@ async function put(endpoint: string, key: string, body: string, headers: Record<
 describe("dev-server", () => {
   it("says where it is, serves, and ends with 0 when it is stopped", async () => {
     const { server, told } = await devServer();
+    expectShape("devServer", told);
     expect(await put(told.endpoint, "a", "1", { "If-None-Match": "*" })).toBe(200);
     expect(await put(told.endpoint, "a", "2", { "If-None-Match": "*" })).toBe(412);
     server.signal("SIGTERM");

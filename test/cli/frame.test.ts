@@ -9,6 +9,7 @@ import { settingsOf } from "../../src/cli/frame/settings.ts";
 import { COMMANDS } from "../../src/cli/frame/registry.ts";
 import { VERSION } from "../../src/version.ts";
 import { cliEnv, runCli } from "../support/cli.ts";
+import { expectShape } from "../support/cli-schema.ts";
 import { temporaryFolder } from "../support/reaper.ts";
 
 const here = temporaryFolder("cli");
@@ -194,7 +195,9 @@ describe("the program", () => {
 
   it("version, as text and as JSON", async () => {
     expect((await runCli(["version"])).out).toBe(`${VERSION}\n`);
-    expect(JSON.parse((await runCli(["version", "--json"])).out)).toEqual({ version: VERSION, node: process.version });
+    const json = JSON.parse((await runCli(["version", "--json"])).out) as object;
+    expectShape("version", json);
+    expect(json).toEqual({ version: VERSION, node: process.version });
   });
 
   it("a wrong configuration is told before anything is done, status 64", async () => {

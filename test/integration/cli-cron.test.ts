@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { cliEnv, runCli, startCli } from "../support/cli.ts";
+import { expectShape } from "../support/cli-schema.ts";
 import { freshBucket } from "../support/minio-client.ts";
 import { temporaryFolder } from "../support/reaper.ts";
 import { sharedMinio } from "../support/servers.ts";
@@ -35,8 +36,12 @@ describe("cron", () => {
 
   it("trigger runs a task here and now and tells its end; history keeps it", async () => {
     const path = file("one.json", JSON.stringify({ tasks: [{ name: "fails", cron: "0 3 * * *", command: ["sh", "-c", "exit 3"] }] }));
-    expect(await runCli(["cron", "trigger", path, "fails"], { env })).toMatchObject({ status: 1 });
+    const triggered = await runCli(["cron", "trigger", path, "fails", "--json"], { env });
+    expect(triggered.status).toBe(1);
+    expectShape("run", JSON.parse(triggered.out));
     const history = JSON.parse((await runCli(["cron", "history", path, "fails", "--json"], { env })).out) as object[];
+    expectShape("runs", history);
+    expectShape("ticks", JSON.parse((await runCli(["cron", "preview", path, "fails", "--json"], { env })).out));
     expect(history).toMatchObject([{ state: "failed", error: "the command ended with status 3" }]);
     expect((await runCli(["cron", "preview", path, "fails", "-n", "2"], { env })).out).toMatch(/^(\d{4}-\d\d-\d\dT03:00:00.000Z\n){2}$/);
   });

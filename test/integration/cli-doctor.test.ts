@@ -1,8 +1,9 @@
 /** `doctor` on a real MinIO: its own settings, permissions, credentials, and this machine's clock. */
 import { describe, expect, it } from "vitest";
 import { cliEnv, runCli } from "../support/cli.ts";
+import { expectShape } from "../support/cli-schema.ts";
 import { freshBucket, restrictedCredentials } from "../support/minio-client.ts";
-import { sharedMinio } from "../support/servers.ts";
+import { sharedMinio, startMinio } from "../support/servers.ts";
 import { wallShift, wallShiftMethod } from "../support/wall-clock.ts";
 
 const minio = sharedMinio();
@@ -54,6 +55,29 @@ describe("doctor on MinIO", () => {
     expect(least.status).toBe(1);
     expect(least.out).toContain("allow s3:DeleteObject");
     expect(least.out).toContain("allow s3:GetLifecycleConfiguration");
+    // The policy that it gives is one that works.
+    const [, policy = ""] = /the policy with all that is asked for here: (\{.*\})/.exec(least.out) ?? [];
+    expect(least.out).toContain("present: s3:GetObject, s3:PutObject, s3:ListBucket; missing: s3:DeleteObject, s3:GetBucketVersioning");
+    const pasted = await runCli(["doctor", fresh.url("app")], { env: await as(JSON.parse(policy) as object) });
+    expect([pasted.status, pasted.out]).toEqual([0, expect.stringMatching(/✓ permissions: s3:GetObject, .*s3:DeleteObject, .*ObjectLock/)]);
+  });
+
+  it("tells that the bucket is in another region", async () => {
+    // One that was told its region; others take any.
+    const server = await startMinio({ env: { MINIO_REGION: "us-east-1" } });
+    const fresh = await freshBucket(server);
+    const url = new URL(fresh.url("app"));
+    url.searchParams.set("region", "eu-west-1");
+    const { status, out } = await runCli(["doctor", url.href], { env: cliEnv(server) });
+    expect(status).toBe(77);
+    expect(out).toContain("set region=us-east-1");
+  });
+
+  it("--json has the documented shape, and says the same", async () => {
+    const fresh = await freshBucket(minio);
+    const told = JSON.parse((await runCli(["doctor", fresh.url("app"), "--json"], { env })).out) as { readonly verdict: string };
+    expectShape("doctor", told);
+    expect(told).toMatchObject({ verdict: "good", saved: false, error: null });
   });
 
   it("tells a wrong secret key, and a bucket that is not there", async () => {

@@ -54,7 +54,7 @@ async function doctor(context: Context, named: string | undefined, flags: Flags)
   let examined: Examination;
   try {
     const { ttl: ttlMs, nodes, save = false } = flags;
-    examined = await examine(store, bucket.prefix, { ttlMs, nodes, save, signal: signals.stop, progress });
+    examined = await examine(store, bucket, { ttlMs, nodes, save, signal: signals.stop, progress });
   } finally {
     if (err.isTerminal) err.sink.write("\r\u001B[K");
   }
@@ -82,5 +82,14 @@ function verdictOf({ checks, failure }: Examination): Verdict {
 
 function jsonOf(store: string, examined: Examination, verdict: Verdict): object {
   const { checks, latency, cost, failure, saved, requests } = examined;
-  return { store, verdict, checks, latency, cost, requests, saved, error: failure && { code: failure.code, message: failure.message } };
+  return {
+    store,
+    verdict,
+    checks,
+    latency: latency ?? null,
+    cost,
+    requests,
+    saved,
+    error: failure === undefined ? null : { code: failure.code, message: failure.message },
+  };
 }

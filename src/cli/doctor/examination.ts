@@ -10,6 +10,7 @@ import { HIDDEN_FOLDER } from "../../store/verdict.ts";
 import { bad, type Check, good, remark, unknown } from "./check.ts";
 import { type Cost, costOf } from "./cost.ts";
 import { type Latency, measure, type Measured } from "./latency.ts";
+import { judgePermissions, type Permitted } from "./permissions.ts";
 import { probeLines } from "./probe-lines.ts";
 import { type BucketSettings, judgeLifecycle, judgeObjectLock, judgeVersioning, type LifecycleRule } from "./settings.ts";
 
@@ -33,10 +34,16 @@ export interface Examination {
   readonly requests: number;
 }
 
+export interface Place {
+  readonly bucket: string;
+  /** Empty, or with a slash at its end. */
+  readonly prefix: string;
+}
+
 /** A clock that is further off makes the scheduler of that node wait for others. */
 const CLOCK_REMARK_MS = 5_000;
 
-export async function examine(store: S3Store, prefix: string, options: ExaminationOptions): Promise<Examination> {
+export async function examine(store: S3Store, place: Place, options: ExaminationOptions): Promise<Examination> {
   const checks: Check[] = [];
   const cost = costOf(options.ttlMs, options.nodes);
   let saved = false;
@@ -47,7 +54,9 @@ export async function examine(store: S3Store, prefix: string, options: Examinati
   };
   try {
     options.progress("looking for the bucket");
-    checks.push(...(await reach(store)));
+    const reached = await reach(store);
+    checks.push(...reached.checks);
+    if (reached.failure !== undefined) return end(reached.failure);
     const refused = checks.find((check) => check.verdict === "bad");
     if (refused !== undefined) return end(new StoreAccessError(refused.detail ?? "", { hint: refused.advice ?? "" }));
     const probed = await probe(store, options);
@@ -59,7 +68,11 @@ export async function examine(store: S3Store, prefix: string, options: Examinati
     latency = { get: measured.get, put: measured.put };
     checks.push(...judgeMeasured(measured, options.ttlMs));
     options.progress("reading the bucket's settings");
-    checks.push(...(await settings(store, prefix, options.ttlMs)));
+    const set = await settings(store, place.prefix, options.ttlMs);
+    checks.push(
+      ...set.checks,
+      judgePermissions({ list: reached.mayList, remove: measured.removed, ...set.permitted }, place.bucket, place.prefix),
+    );
     return end();
   } catch (e) {
     options.signal.throwIfAborted();
@@ -68,16 +81,27 @@ export async function examine(store: S3Store, prefix: string, options: Examinati
   }
 }
 
+const REACH = "the bucket answers, and a missing object is told as missing";
+const REACH_ADVICE =
+  "check the endpoint's name and port, and that an S3 server listens there and not something else; then network, proxy and firewall";
+
+interface Reached {
+  readonly checks: readonly Check[];
+  readonly mayList: boolean | undefined;
+  readonly failure?: StoreUnavailableError | undefined;
+}
+
 /** The first look: is anybody there, may we read, and what time is it? */
-async function reach(store: S3Store): Promise<readonly Check[]> {
+async function reach(store: S3Store): Promise<Reached> {
   const sentMs = store.clock.wallMs();
   const read = await store.get(`${HIDDEN_FOLDER}doctor-${freshId(store.random, 8)}`, { maxBytes: 1024 });
   const wallMs = (sentMs + store.clock.wallMs()) / 2;
-  if (read.kind === "unavailable") throw read.error;
+  if (read.kind === "unavailable")
+    return { checks: [unknown("reach", REACH, read.error.message, REACH_ADVICE)], mayList: undefined, failure: read.error };
   if (read.kind === "denied") {
     const hint = read.error instanceof StoreAccessError ? read.error.hint : "";
     const said = read.error.message.replace(`: ${hint}`, "");
-    return [bad("reach", "the bucket answers, and a missing object is told as missing", said, hint)];
+    return { checks: [bad("reach", REACH, said, hint)], mayList: undefined };
   }
   const listed = await store.list("", { limit: 1 });
   const list =
@@ -89,11 +113,8 @@ async function reach(store: S3Store): Promise<readonly Check[]> {
           listed.error.message,
           "allow s3:ListBucket: without it `ls`, `watch` and `list` don't work, and AWS answers 403 for a key that does not exist",
         );
-  return [
-    good("reach", "the bucket answers, and a missing object is told as missing", store.url),
-    list,
-    clockLine("dateMs" in read ? read.dateMs : undefined, wallMs),
-  ];
+  const checks = [good("reach", REACH, store.url), list, clockLine("dateMs" in read ? read.dateMs : undefined, wallMs)];
+  return { checks, mayList: listed.kind === "page" ? true : listed.kind === "denied" ? false : undefined };
 }
 
 function clockLine(dateMs: number | undefined, wallMs: number): Check {
@@ -171,12 +192,19 @@ function text(latency: Latency): string {
   return `p50 ${latency.p50Ms.toFixed(1)} ms, p99 ${latency.p99Ms.toFixed(1)} ms`;
 }
 
-async function settings(store: S3Store, prefix: string, ttlMs: number): Promise<readonly Check[]> {
+async function settings(
+  store: S3Store,
+  prefix: string,
+  ttlMs: number,
+): Promise<{ readonly checks: readonly Check[]; readonly permitted: Omit<Permitted, "list" | "remove"> }> {
   const versioning = await ask(store, "versioning");
   const lifecycle = await ask(store, "lifecycle");
   const lock = await ask(store, "object-lock");
   const rules = "value" in lifecycle ? ((lifecycle.value as { Rules?: readonly LifecycleRule[] } | undefined)?.Rules ?? []) : [];
-  return [
+  const may = (answer: Awaited<ReturnType<typeof ask>>): boolean | undefined =>
+    "value" in answer ? true : answer.forbidden ? false : undefined;
+  const permitted = { versioning: may(versioning), lifecycle: may(lifecycle), objectLock: may(lock) };
+  const checks = [
     "value" in versioning
       ? judgeVersioning({ versioning: versioning.value ?? {}, rules }, prefix, ttlMs)
       : untold("versioning", "old versions of records", versioning),
@@ -185,6 +213,7 @@ async function settings(store: S3Store, prefix: string, ttlMs: number): Promise<
       ? judgeObjectLock((lock.value as { ObjectLockConfiguration?: BucketSettings["objectLock"] } | undefined)?.ObjectLockConfiguration)
       : untold("object-lock", "object lock", lock),
   ];
+  return { checks, permitted };
 }
 
 const PERMISSION = {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { costOf } from "../../../src/cli/doctor/cost.ts";
+import { judgePermissions } from "../../../src/cli/doctor/permissions.ts";
 import { judgeLifecycle, judgeObjectLock, judgeVersioning, type LifecycleRule } from "../../../src/cli/doctor/settings.ts";
 
 const PREFIX = "jobs/prod/";
@@ -56,4 +57,28 @@ it("costs what the README says: three nodes at the defaults, $3.05 a month", () 
   const cost = costOf(15_000, 3);
   expect(cost).toMatchObject({ putsPerHour: 720, getsPerHour: 1440 });
   expect(cost.perMonth.toFixed(2)).toBe("3.05");
+});
+
+describe("permissions", () => {
+  const all = { list: true, remove: true, versioning: true, lifecycle: true, objectLock: true };
+
+  it("are good when none is missing, whether or not the store tells its settings", () => {
+    expect(judgePermissions(all, "jobs", "prod/")).toMatchObject({
+      verdict: "good",
+      detail: expect.stringMatching(/^s3:GetObject, s3:PutObject, /),
+    });
+    expect(judgePermissions({ ...all, lifecycle: undefined }, "jobs", "prod/").verdict).toBe("good");
+  });
+
+  it("that are missing are named, with a policy that has them all, to paste", () => {
+    const { verdict, detail, advice = "" } = judgePermissions({ ...all, remove: false, versioning: false }, "jobs", "prod/");
+    expect(verdict).toBe("remark");
+    expect(detail).toMatch(/missing: s3:DeleteObject, s3:GetBucketVersioning$/);
+    expect(JSON.parse(advice.slice(advice.indexOf("{")))).toMatchObject({
+      Statement: [
+        { Action: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], Resource: "arn:aws:s3:::jobs/prod/*" },
+        { Action: expect.arrayContaining(["s3:ListBucket", "s3:GetBucketVersioning"]), Resource: "arn:aws:s3:::jobs" },
+      ],
+    });
+  });
 });
