@@ -79,6 +79,7 @@ describe("the way out that a message names", () => {
   it.each([
     ["locks/locks/deploy", "s3-consensus repair deploy"],
     ["locks/elections/billing", "s3-consensus repair --kind election billing"],
+    ["locks/ephemeral/job-7", "s3-consensus repair --kind ephemeral job-7"],
     ["locks/members/abc", "s3-consensus repair --kind member abc"],
     ["locks/ephemeral/invoice-42", "s3-consensus repair --kind ephemeral invoice-42"],
     ["jobs/prod/tasks/report", "s3-consensus repair --prefix jobs/prod/ --kind task report"],

@@ -62,7 +62,8 @@ async function accept(context: Context, name: string, flags: Flags): Promise<num
   }
   const plan = [
     ...surveyLines(found),
-    `${waitText(ttlMs)} Then it becomes a released record with fencing token ${fencingToken}: whoever wants it next gets ${fencingToken + 1}.`,
+    waitText(ttlMs),
+    `Then it becomes a released record with fencing token ${fencingToken}: whoever wants it next gets ${fencingToken + 1}.`,
     "A session that held it before does not notice by itself that it went back: if one may, end it first.",
   ];
   if (!(await confirmed(context, plan.join("\n"), flags.yes))) return EXIT.no;

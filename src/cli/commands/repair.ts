@@ -57,11 +57,12 @@ async function repair(context: Context, name: string, flags: Flags): Promise<num
   const copyAt = save ?? `${settings.prefix}repaired/${kind}-${freshId(store.random)}`;
   const plan = [
     ...surveyLines(found),
-    found.record === undefined ? "" : "A sound record needs no repair, unless the store takes no write to it any more.",
-    `It is copied to ${printable(save === undefined ? `the object ${copyAt}` : copyAt)}. ${waitText(ttlMs)} Then it is replaced by a released record`,
-    `with fencing token ${fencingToken}: whoever wants it next gets ${fencingToken + 1}.`,
+    ...(found.record === undefined ? [] : ["A sound record needs no repair, unless the store takes no write to it any more."]),
+    `It is copied to ${printable(save === undefined ? `the object ${copyAt}` : copyAt)}.`,
+    waitText(ttlMs),
+    `Then it is replaced by a released record with fencing token ${fencingToken}: whoever wants it next gets ${fencingToken + 1}.`,
   ];
-  if (!(await confirmed(context, plan.filter((line) => line !== "").join("\n"), flags.yes))) return EXIT.no;
+  if (!(await confirmed(context, plan.join("\n"), flags.yes))) return EXIT.no;
   const keep = (bytes: Uint8Array): Promise<void> => (save === undefined ? keepObject(store, copyAt, bytes) : keepFile(save, bytes));
   return await writeAnew(context, store, { kind, name, found, fencingToken, ttlMs, keep, copyAt });
 }
