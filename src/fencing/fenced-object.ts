@@ -35,7 +35,7 @@ export interface FencedObject {
   /**
    * Replaces the body, if no newer token has written or opened the object. When it resolves, it was applied. `fence` is what is held (then
    * `assertHeld()` is called before each request that writes), or `{ key, fencingToken }`.
-   * One PUT where this process knows the newest version, a GET before otherwise; a body above 64 KiB is a PUT more.
+   * One PUT where this process knows the newest version, a GET before otherwise; a body above 64 KiB is a PUT more, and from the third one on a DELETE.
    * @param body a text (stored as UTF-8) or bytes, at most 64 MiB.
    * @throws FencedOutError; LeaseLostError or LeaseEndedError of the lease; ConfigError for a wrong argument, or another lease's key than the
    * object's; RecordError; StoreUnavailableError when its fate is not known after `timeoutMs`; StoreAccessError, StoreUnsafeError; the reason of `signal`.
