@@ -41,3 +41,20 @@ export function rawOn(serverUrl: string): Raw {
 export function recordLike(): string {
   return JSON.stringify({ nonce: Math.random(), padding: "x".repeat(480) });
 }
+
+/** Creates an object; @returns a conditional PUT over whatever it put last. */
+export async function rewriting(raw: Raw, key: string, body: () => string | Uint8Array = recordLike): Promise<() => Promise<void>> {
+  let etag = await raw.put(key, body(), { IfNoneMatch: "*" });
+  return async () => {
+    etag = await raw.put(key, body(), { IfMatch: etag });
+  };
+}
+
+/** What a lease's cycle on a known key can't do without. */
+export async function twoPuts(raw: Raw): Promise<() => Promise<void>> {
+  const put = await rewriting(raw, "two-puts");
+  return async () => {
+    await put();
+    await put();
+  };
+}

@@ -6,7 +6,7 @@ import { createInterface, type Interface } from "node:readline";
 import { Locks } from "s3-consensus";
 import { launchPostgres, launchRedis } from "../../test/support/database-servers.ts";
 import { medians, type Way } from "../pair.ts";
-import { rawOn, recordLike } from "../raw.ts";
+import { rawOn, twoPuts } from "../raw.ts";
 import type { Server } from "../servers.ts";
 import type { Table } from "../table.ts";
 
@@ -17,13 +17,17 @@ export async function anchors(servers: readonly Server[], rounds: number): Promi
     const postgresCycle = await postgresLock(postgres.client);
     const rows: (string | number)[][] = [];
     for (const server of servers) {
-      const { withLock, twoPuts } = await ours(server);
+      const url = server.url();
+      const locks = new Locks({ store: url });
+      await locks.withLock("k", () => {});
+      const raw = rawOn(url);
       const ms = await medians(rounds, {
-        withLock,
-        "two raw conditional PUTs": twoPuts,
+        withLock: () => locks.withLock("k", () => {}),
+        "two raw conditional PUTs": await twoPuts(raw),
         "Redis: SET NX PX, then delete if mine": redisCycle,
         "PostgreSQL: pg_try_advisory_lock, then unlock": postgresCycle,
       });
+      raw.close();
       for (const [name, value] of Object.entries(ms)) rows.push([server.name, name, value, Number((value / ms.withLock).toFixed(3))]);
     }
     return {
@@ -36,20 +40,6 @@ export async function anchors(servers: readonly Server[], rounds: number): Promi
     await redis.stop();
     await postgres.stop();
   }
-}
-
-async function ours(server: Server): Promise<Readonly<Record<"withLock" | "twoPuts", Way>>> {
-  const url = server.url();
-  const locks = new Locks({ store: url });
-  await locks.withLock("k", () => {});
-  const raw = rawOn(url);
-  let etag = await raw.put("k", recordLike(), { IfNoneMatch: "*" });
-  const put = async (): Promise<void> => void (etag = await raw.put("k", recordLike(), { IfMatch: etag }));
-  const twoPuts = async (): Promise<void> => {
-    await put();
-    await put();
-  };
-  return { withLock: () => locks.withLock("k", () => {}), twoPuts };
 }
 
 const DELETE_IF_MINE = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 end";

@@ -1,7 +1,7 @@
 /** What a fenced object costs in time, against raw requests of the same bytes. */
 import { fencedObject } from "s3-consensus";
 import { pair } from "../pair.ts";
-import { rawOn } from "../raw.ts";
+import { rawOn, rewriting } from "../raw.ts";
 import { eachWithDelay, type Server } from "../servers.ts";
 import type { Table } from "../table.ts";
 
@@ -33,8 +33,7 @@ async function operations(server: Server, rounds: number): Promise<readonly (str
       return body;
     };
     const object = fencedObject(url, size);
-    let etag = await raw.put(size, changed(), { IfNoneMatch: "*" });
-    const put = async (): Promise<void> => void (etag = await raw.put(size, changed(), { IfMatch: etag }));
+    const put = await rewriting(raw, size, changed);
     const n = Math.ceil(rounds / part);
     rows.push([server.name, `put, ${size}, against one PUT`, ...(await pair(n, put, () => object.put(changed(), fence)))]);
     rows.push([server.name, `get, ${size}, against one GET`, ...(await pair(n, () => raw.get(size), () => object.get()))]); // prettier-ignore

@@ -1,7 +1,7 @@
 /** What a lock costs in time, against the raw requests that it can't do without, through the same SDK on the same server. */
 import { Locks } from "s3-consensus";
 import { pair } from "../pair.ts";
-import { rawOn, recordLike } from "../raw.ts";
+import { rawOn, recordLike, twoPuts } from "../raw.ts";
 import { eachWithDelay, type Server } from "../servers.ts";
 import type { Table } from "../table.ts";
 
@@ -19,11 +19,6 @@ async function cycles(server: Server, rounds: number): Promise<readonly (string 
   const raw = rawOn(url);
   const ours = new Locks({ store: url });
   await ours.withLock("known", () => {});
-  let etag = await raw.put("known", recordLike(), { IfNoneMatch: "*" });
-  const twoPuts = async (): Promise<void> => {
-    etag = await raw.put("known", recordLike(), { IfMatch: etag });
-    etag = await raw.put("known", recordLike(), { IfMatch: etag });
-  };
   let keys = 0;
   const threeRequests = async (): Promise<void> => {
     const key = `first-${++keys}`;
@@ -31,7 +26,7 @@ async function cycles(server: Server, rounds: number): Promise<readonly (string 
     const made = await raw.put(key, recordLike(), { IfNoneMatch: "*" });
     await raw.put(key, recordLike(), { IfMatch: made });
   };
-  const known = await pair(rounds, twoPuts, () => ours.withLock("known", () => {}));
+  const known = await pair(rounds, await twoPuts(raw), () => ours.withLock("known", () => {}));
   const first = await pair(rounds, threeRequests, () => ours.withLock(`first-${++keys}`, () => {}));
   raw.close();
   return [

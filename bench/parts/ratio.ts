@@ -1,7 +1,7 @@
 /** The time of campaign + release on a known key, against two raw conditional PUTs through the same SDK on the same server. */
 import { Manager, s3Store } from "s3-consensus";
 import { pair } from "../pair.ts";
-import { rawOn, recordLike } from "../raw.ts";
+import { rawOn, twoPuts } from "../raw.ts";
 import { eachWithDelay, type Server } from "../servers.ts";
 import type { Table } from "../table.ts";
 
@@ -22,12 +22,7 @@ async function compare(server: Server, rounds: number): Promise<readonly number[
   const manager = new Manager({ store: s3Store(url), name: "ratio" });
   const cycle = async (): Promise<unknown> => await (await manager.campaign()).release();
   await cycle();
-  let etag = await raw.put("two", recordLike(), { IfNoneMatch: "*" });
-  const twoPuts = async (): Promise<void> => {
-    etag = await raw.put("two", recordLike(), { IfMatch: etag });
-    etag = await raw.put("two", recordLike(), { IfMatch: etag });
-  };
-  const row = await pair(rounds, twoPuts, cycle);
+  const row = await pair(rounds, await twoPuts(raw), cycle);
   raw.close();
   return row;
 }
