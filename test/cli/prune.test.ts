@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { fakeS3, type FakeS3 } from "s3-consensus/testing";
 import { encodeRecord } from "../../src/record/codec.ts";
 import type { TimedRecord } from "../../src/record/record.ts";
-import { CLI, type CliExit, cliEnv, runCli } from "../support/cli.ts";
+import { CLI, type CliExit, cliEnv, runCli, startCli } from "../support/cli.ts";
 import { expectShape } from "../support/cli-schema.ts";
 import { whenFinished } from "../support/finish.ts";
 
@@ -157,5 +157,31 @@ describe("ephemeral locks", () => {
     expect((await cli("ls", "--held")).status).toBe(0);
     // Two pages and the one record that is shown.
     expect(server.requests.all.length - before).toBe(3);
+  });
+});
+
+describe("an interrupted prune", () => {
+  it("ends with 130, leaves no record closed, and the next one goes on", async () => {
+    const like = JSON.parse(server.bucket().peek("app/locks/ephemeral/young")?.text ?? "{}") as object;
+    const old = { ...like, fencingToken: Date.now() - 30 * DAY };
+    await server.close();
+    for (let i = 0; i < 400; i++)
+      put(`locks/ephemeral/bulk${i}`, 30, {}, JSON.stringify({ ...old, nonce: `bulk${i}`, holderNonce: `bulk${i}` }));
+    server = await fakeS3({ buckets: ["prune"], credentials: CREDENTIALS, dir, careless: ["unconditional-delete"] });
+    whenFinished(() => server.close());
+    env = { ...env, S3_CONSENSUS_STORE: server.url("prune", "app") };
+    const slow = server.faults.add({ kind: "delay", delayMs: 100, method: "GET", key: "app/locks/ephemeral/bulk*" });
+    const run = startCli(["prune", "bulk", "--older-than", "7d", "--yes"], { env });
+    const bulk = (): readonly string[] => server.bucket().keys("app/locks/ephemeral/bulk");
+    while (bulk().length === 400) await new Promise((resolve) => setTimeout(resolve, 20));
+    run.signal("SIGINT");
+    expect((await run.exit).status).toBe(130);
+    slow.remove();
+    const left = bulk();
+    expect(left.length).toBeGreaterThan(100);
+    for (const key of left) expect(server.bucket().peek(key)?.text).not.toContain("holdForMs");
+    expect((await cli("prune", "bulk", "--older-than", "7d", "--yes")).out).toBe(
+      `deleted ${left.length} locks and 0 session records, left 0\n`,
+    );
   });
 });
