@@ -18,6 +18,7 @@ import { locks } from "./parts/locks.ts";
 import { many } from "./parts/many.ts";
 import { ratio } from "./parts/ratio.ts";
 import { requests } from "./parts/requests.ts";
+import { startTime } from "./parts/start-time.ts";
 import { session } from "./parts/session.ts";
 import { tasks } from "./parts/tasks.ts";
 import { waiters } from "./parts/waiters.ts";
@@ -29,6 +30,7 @@ const PARTS = [
   "ratio",
   "failover",
   "cold-start",
+  "start-time",
   "footprint",
   "growth",
   "many",
@@ -81,6 +83,7 @@ const measure: Readonly<Record<(typeof PARTS)[number], () => Promise<Table>>> = 
   ratio: () => ratio(servers, n(500)),
   failover: () => failover(servers, n(4)),
   "cold-start": () => coldStart(servers, n(20)),
+  "start-time": () => startTime(n(20)),
   footprint: () => footprint(servers, Math.max(12, n(30))),
   growth: () => growth(n(100_000)),
   many: () => many(n(1_000)),

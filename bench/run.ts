@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { adopt } from "../test/support/reaper.ts";
 
-const PROGRAMS = join(import.meta.dirname, "programs");
+export const PROGRAMS = join(import.meta.dirname, "programs");
 
 export interface Line {
   readonly event: string;
@@ -65,4 +65,14 @@ export function start(program: string, args: readonly string[], env: Environment
 export async function kill(running: Running, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
   running.child.kill(signal);
   await running.exit;
+}
+
+/** A process of its own of which nothing is heard. */
+export function spawnQuietly(args: readonly string[], env: Environment): ChildProcess {
+  const child = spawn(process.execPath, [...args], {
+    env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true", ...env },
+    stdio: "ignore",
+  });
+  adopt(child);
+  return child;
 }
