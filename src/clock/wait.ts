@@ -60,7 +60,6 @@ export function fanOut(
   const all = new AbortController();
   all.signal.addEventListener("abort", () => controllers.forEach((each) => each.abort(all.signal.reason)), { once: true });
   const undo = link(parent, all);
-  if (parent?.aborted === true) controllers.forEach((each) => each.abort(parent.reason));
   return { signals: controllers.map(({ signal }) => signal), undo };
 }
 

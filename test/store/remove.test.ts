@@ -41,7 +41,8 @@ describe("a DELETE that names its version", () => {
     const { server, store } = await served(["unconditional-delete"]);
     await put(store, "k");
     expect(await store.remove("k", { ifMatch: '"0123456789abcdef0123456789abcdef"' })).toBe("removed");
-    expect(server.requests.all.at(-1)).toMatchObject({ method: "DELETE" });
+    const headers = { "if-match": '"0123456789abcdef0123456789abcdef"' };
+    expect(server.requests.all.at(-1)).toMatchObject({ method: "DELETE", headers });
     expect(server.bucket().keys()).toEqual([]);
   });
 
