@@ -180,13 +180,16 @@ const TASK_SPEC: OptionSpec = {
 /** @throws ConfigError with every fault at once. */
 export function schedulerConfig(given: Wiring & SchedulerOptions<readonly Task[]>): SchedulerConfig {
   const what = "new Scheduler(options)";
-  throwFaults(what, optionFaults(given, SPEC));
+  const wrong = optionFaults(given, SPEC);
+  // Without a list there is nothing more to look at; without these times, nothing that follows from them.
+  if (!Array.isArray((given as { tasks?: unknown } | undefined)?.tasks)) throwFaults(what, wrong);
   const o = { ...DEFAULTS, ...Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined)) } as typeof DEFAULTS &
     typeof given;
   const { timing, faults } = deriveTiming({ ttlMs: o.ttlMs, marginMs: given.marginMs, requestTimeoutMs: given.requestTimeoutMs });
+  const timesAreRight = !wrong.some((fault) => /^(ttl|margin|requestTimeout)Ms /.test(fault));
   const names = new Set<string>();
   const tasks: TaskConfig[] = [];
-  const all = [...faults];
+  const all = [...wrong, ...(timesAreRight ? faults : [])];
   for (const [i, task] of given.tasks.entries()) {
     const config = taskConfig(task, o.prefix, o.spreadMs);
     if ("faults" in config) all.push(...config.faults.map((fault) => `tasks[${i}]${labelOf(task)}: ${fault}`));
@@ -208,7 +211,7 @@ function labelOf(task: unknown): string {
 
 function taskConfig(task: Task, prefix: string, spreadMs: number): TaskConfig | { readonly faults: readonly string[] } {
   const faults = optionFaults(task, TASK_SPEC);
-  if (faults.length > 0) return { faults };
+  if (faults.length > 0) return { faults: typeof task === "object" && task !== null ? [...faults, ...timesFaults(task)] : faults };
   const times = checkTimes(task, task.name);
   const { missed = "once", overlap = "skip", retries = 0, graceMs = DEFAULTS.graceMs, retryDelayMs = DEFAULTS.retryDelayMs } = task;
   const { parallel = DEFAULTS.parallel } = task;
@@ -235,6 +238,12 @@ function taskConfig(task: Task, prefix: string, spreadMs: number): TaskConfig | 
     revision: task.revision ?? 0,
     run: (run) => task.run(run),
   };
+}
+
+function timesFaults(task: Task): readonly string[] {
+  const name: unknown = task.name;
+  const times = checkTimes(task, typeof name === "string" ? name : "");
+  return "faults" in times ? times.faults : [];
 }
 
 /** Combinations under which ticks are lost although everything works. */

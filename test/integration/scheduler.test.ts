@@ -90,6 +90,48 @@ describe("a scheduler in several processes on a real MinIO", () => {
     ]);
   });
 
+  it("SIGSTOP beyond the lease: what it writes at waking is refused where a newer token has written", async () => {
+    const bucket = await freshBucket(sharedMinio());
+    const a = worker(bucket, "a", { ...RETRIED, WORK: "fenced" });
+    await ready(a);
+    const first = await a.program.event("run", 30_000);
+    const b = worker(bucket, "b", { ...RETRIED, WORK: "fenced" });
+    await ready(b);
+    freeze(a.program.pid);
+    expect(await b.program.event("wrote", 30_000, (e) => e["attempt"] === 2)).toMatchObject({ written: true });
+    process.kill(a.program.pid, "SIGCONT");
+    expect(await a.program.event("wrote", 20_000)).toMatchObject({ attempt: 1, token: first["token"], code: "FENCED_OUT" });
+  });
+
+  it("trigger from a process that does not run it: done by the one that does, after the run that is under way", async () => {
+    const bucket = await freshBucket(sharedMinio());
+    const a = worker(bucket, "a", { TASK: JSON.stringify({ every: "4s" }) });
+    await ready(a);
+    await a.program.event("run", 30_000);
+    const op = worker(bucket, "op", { MODE: "due", TASK: JSON.stringify({ every: "4s" }) });
+    await ready(op);
+    expect(await op.program.ask("trigger", { here: false }, 60_000)).toMatchObject({ kind: "trigger", state: "succeeded", holder: "a" });
+    expect(all([op], "run")).toEqual([]);
+  });
+
+  it("runs side by side, on two nodes; one is killed: its runs are tried again, the others go on", async () => {
+    const bucket = await freshBucket(sharedMinio());
+    const more = { TASK: JSON.stringify({ every: "2s", overlap: "allow", parallel: 4, retries: 5 }), WORK: "long" };
+    const a = worker(bucket, "a", more);
+    await ready(a);
+    await until(() => all([a], "run").length >= 2, 30_000, [a]);
+    const b = worker(bucket, "b", more);
+    await ready(b);
+    process.kill(a.program.pid, "SIGKILL");
+    await a.program.exit;
+    const mine = all([a], "run").map((e) => [e["tick"], e["attempt"]]);
+    await until(() => mine.every(([tick]) => all([b], "run").some((e) => e["tick"] === tick && Number(e["attempt"]) > 1)), 60_000, [b]);
+    const names = all([a, b], "run").map((e) => `${String(e["tick"])} ${String(e["attempt"])}`);
+    expect(new Set(names).size).toBe(names.length);
+    const tokens = all([a, b], "run").map((e) => Number(e["token"]));
+    expect(new Set(tokens).size).toBe(tokens.length);
+  });
+
   it("a function that blocks the event loop beyond its lease has lost it at the first look", async () => {
     const bucket = await freshBucket(sharedMinio());
     const a = worker(bucket, "a", { TASK: JSON.stringify({ every: "5s" }), WORK: "block", BLOCK_MS: "4000" });

@@ -40,6 +40,12 @@ export const SCHEDULING: readonly TestedMutant[] = [
     tests: [TIMES],
   },
   {
+    id: "sched-clock-off-unseen",
+    breaks: "a node whose clock went wrong after its last tick claims without a look",
+    edits: [edit("scheduler/task-record.ts", "time.ageMs() <= FRESH_MS &&\n      !this.#isClockOff()", "time.ageMs() <= FRESH_MS")],
+    tests: [TIMES],
+  },
+  {
     id: "sched-parted-clocks-believed",
     breaks: "an answer from before a suspend or a step of the clock tells the time",
     edits: [edit("scheduler/store-time.ts", "<= MAX_GAP_MS);", "<= 1e15);")],

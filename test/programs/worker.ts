@@ -2,10 +2,11 @@
  * A node of a scheduler. Its one task "job" says each run, with its token, and then behaves as WORK says.
  *
  * STORE: the store's URL; OPTIONS: JSON for `new Scheduler`; TASK: JSON for the task; NODE: its name;
- * WORK: "short", "long" (until its signal), "deaf" (for ever), "block" (the event loop, for BLOCK_MS), "exit" (the whole process).
+ * WORK: "short", "long" (until its signal), "deaf" (for ever), "block" (the event loop, for BLOCK_MS), "exit" (the whole process), "fenced" (writes the
+ * fenced object "effect" under its token without asking whether it holds; the first attempt waits for its signal before, and says what became of it).
  */
 import process from "node:process";
-import { s3Store, Scheduler, type SchedulerOptions, type Task, type TaskRun } from "s3-consensus";
+import { fencedObject, s3Store, Scheduler, type SchedulerOptions, type Task, type TaskRun } from "s3-consensus";
 import { shutdownSignal } from "s3-consensus/node";
 import { emit } from "../support/emit.ts";
 import { describe, listen } from "./lines.ts";
@@ -13,6 +14,8 @@ import { describe, listen } from "./lines.ts";
 const { env } = process;
 const node = env["NODE"] ?? "";
 const work = env["WORK"] ?? "short";
+const store = s3Store(env["STORE"] ?? "");
+const effect = fencedObject(store, "effect");
 
 async function job(run: TaskRun): Promise<string> {
   emit("run", {
@@ -27,6 +30,16 @@ async function job(run: TaskRun): Promise<string> {
     const until = performance.now() + Number(env["BLOCK_MS"] ?? "0");
     while (performance.now() < until);
     emit("looked", { held: run.isHeld(), aborted: run.signal.aborted });
+  }
+  if (work === "fenced") {
+    const { key, fencingToken, attempt } = run;
+    if (attempt === 1) await new Promise((resolve) => run.signal.addEventListener("abort", resolve, { once: true }));
+    // As a program that never looks at its signal: only the store stands in its way.
+    const put = await effect.put(`by attempt ${attempt}`, { key, fencingToken }).then(
+      () => ({ written: true }),
+      (e: unknown) => describe(e),
+    );
+    emit("wrote", { attempt, token: fencingToken, ...put });
   }
   if (work === "deaf") await new Promise(() => setInterval(() => {}, 1_000));
   if (work === "long")
@@ -46,7 +59,7 @@ async function job(run: TaskRun): Promise<string> {
 const task = { name: "job", every: "1s", ...(JSON.parse(env["TASK"] ?? "{}") as object), run: job } as Task;
 const options = JSON.parse(env["OPTIONS"] ?? "{}") as Omit<SchedulerOptions<readonly Task[]>, "tasks">;
 const scheduler = new Scheduler<readonly Task[]>({
-  store: s3Store(env["STORE"] ?? ""),
+  store,
   node,
   tasks: [task],
   ...options,
@@ -60,6 +73,10 @@ listen(async (command) => {
   switch (command["do"]) {
     case "stats":
       return scheduler.stats();
+    case "requests":
+      return store.stats();
+    case "trigger":
+      return await scheduler.trigger("job", { here: command["here"] !== false });
     case "health":
       return scheduler.health();
     case "history":

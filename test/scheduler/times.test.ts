@@ -56,6 +56,21 @@ describe("due is what the store's clock says", () => {
     expect(a.scheduler.health()).toMatchObject({ error: { message: expect.stringContaining("ahead of the store's") as string } });
   });
 
+  it("a node that had the last tick, and whose clock goes wrong then, claims nothing any more: not at its second try either", async () => {
+    const world = testWorld({ seed: 25 });
+    const books = ledger();
+    const a = jobOn(world, "a", books);
+    await world.advance(5 * MINUTE + 10_000);
+    a.node.stepWallClock(45_000);
+    await world.advance(20 * MINUTE);
+    expect(ticksOf(books)).toEqual(everyMinute(1, 5));
+    expect(a.scheduler.health()).toMatchObject({ ok: false, error: { code: "STORE_ACCESS" } });
+    a.node.stepWallClock(-45_000);
+    await world.advance(3 * MINUTE);
+    expect(books.runs[5]?.catchUp).toMatchObject({ missed: expect.any(Number) as number });
+    expect(brokenOf(books)).toEqual([]);
+  });
+
   it.each([
     ["set back by 10 minutes", -10 * MINUTE],
     ["set forward by 2 hours", 2 * HOUR],
