@@ -215,6 +215,11 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
     return await readTasks(this.#store, tasks, this.#config.timing.requestTimeoutMs, `${this.#config.prefix}tasks/`);
   }
 
+  /** When it runs, in plain words where there are simple ones: `every day at 03:00, Europe/Berlin`; otherwise as it is written. No request. */
+  describe(task: Names<T>): string {
+    return this.#driver(task).task.times.words;
+  }
+
   /** The next `n` ticks (at most 1,000), with local time and a mark on odd days. No request. */
   async preview(task: Names<T>, n: number): Promise<readonly Preview[]> {
     if (!Number.isSafeInteger(n) || n < 1 || n > 1000)

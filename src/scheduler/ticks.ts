@@ -5,6 +5,7 @@ import { type Check, nearestName, oneOf, optionFaults, parseDuration, show } fro
 import { CronTicks } from "./cron-ticks.ts";
 import { readCron } from "./cron-text.ts";
 import { openNaiveCalendar } from "./naive-calendar.ts";
+import { cronInWords } from "./words.ts";
 import { everyTicks, instantTicks } from "./plain-ticks.ts";
 import type { Schedule, TickTimes } from "./tick-times.ts";
 
@@ -54,6 +55,8 @@ export interface CheckedTimes {
   readonly definition: string;
   /** For people: `0 3 * * * (Europe/Berlin)`, `every 90s`. */
   readonly text: string;
+  /** The same in plain words, where there are simple ones: `every day at 03:00, Europe/Berlin`. */
+  readonly words: string;
   /** The library behind cron expressions is loaded here, not by importing the package. */
   open(): Promise<Schedule>;
 }
@@ -108,6 +111,7 @@ function cronTimes({ cron, timeZone: zoneName = "UTC", clockChange = {} }: Given
   return {
     definition: JSON.stringify(["cron", expression, zoneName, ...(everyHour ? [] : [gap, repeat])]),
     text: `${String(cron).trim()} (${String(zoneName)})`,
+    words: cronInWords(String(cron), String(zoneName)) ?? `${String(cron).trim()} (${String(zoneName)})`,
     open: async () => schedule(new CronTicks(await openNaiveCalendar(expression), zone, { everyHour, gap, repeat })),
   };
 }
@@ -122,7 +126,7 @@ function everyTimes({ every, from = "1970-01-01T00:00:00Z" }: Given): Checked {
   if (everyMs === undefined || fromMs === undefined || faults.length > 0) return { faults };
   return {
     definition: JSON.stringify(["every", everyMs, fromMs]),
-    text: `every ${String(every)}${fromMs === 0 ? "" : ` from ${toIso(fromMs)}`}`,
+    ...said(`every ${String(every)}${fromMs === 0 ? "" : ` from ${toIso(fromMs)}`}`),
     open: () => Promise.resolve(schedule(everyTicks(everyMs, fromMs))),
   };
 }
@@ -139,9 +143,14 @@ function atTimes({ at }: Given): Checked {
   const last = instants.length - 1;
   return {
     definition: JSON.stringify(["at", ...instants]),
-    text: `at ${toIso(instants[0] ?? 0)}${last === 0 ? "" : ` and ${last} more`}`,
+    ...said(`at ${toIso(instants[0] ?? 0)}${last === 0 ? "" : ` and ${last} more`}`),
     open: () => Promise.resolve(schedule(instantTicks(instants))),
   };
+}
+
+/** Where the text is plain words already. */
+function said(text: string): Pick<CheckedTimes, "text" | "words"> {
+  return { text, words: text };
 }
 
 function zoneMeant(given: unknown): string {

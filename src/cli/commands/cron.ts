@@ -42,7 +42,9 @@ export function define(command: Command, run: Run): void {
     .option("-n <count>", "how many times", integer(1, 1000), 5)
     .action((file: string, task: string, { n }: { readonly n: number }) =>
       run(async (context) => {
-        const ticks = await (await schedulerOf(context, file)).preview(task, n);
+        const scheduler = await schedulerOf(context, file);
+        const ticks = await scheduler.preview(task, n);
+        context.log.info({ task }, `${task}: ${scheduler.describe(task)}`);
         if (context.out.json) context.out.value(ticks);
         else for (const { at } of ticks) context.out.line(at.toISOString());
         return EXIT.ok;
