@@ -69,7 +69,7 @@ describe("a name", () => {
   it("that makes too long a key is refused", () => {
     const [fault, ...more] = faultsOf({ tasks: [{ ...task, name: "x".repeat(2_000) }] });
     expect(more).toEqual([]);
-    expect(fault).toMatch(/makes a key of 2020 bytes .*S3 takes at most 1024/);
+    expect(fault).toMatch(/gives a key of 2020 bytes .*S3 takes at most 1024/);
   });
 });
 
