@@ -85,6 +85,13 @@ describe("repair", () => {
     }
   });
 
+  it("not of a task of whose state nothing can be read: it would be no task's record", async () => {
+    await put("cli/locks/tasks/report", "{}");
+    const { status, err } = await cli("repair", "report", "--kind", "task", "--token", "9", "--ttl", "3s", "--yes");
+    expect([status, err]).toEqual([64, expect.stringMatching(/give the task another name/)]);
+    expect(await peek("cli/locks/tasks/report")).toBe("{}");
+  });
+
   it("of a session's lock: not while the session lives; when it has been ended, the lock goes on", async () => {
     const program = spawnProgram("session-holder", {
       env: { ...credentialsEnv(minio), STORE: bucket.url("cli"), OPTIONS: JSON.stringify({ node: "the-session", ttlMs: 3_000 }) },

@@ -53,7 +53,7 @@ async function accept(context: Context, name: string, flags: Flags): Promise<num
     ...(fencingToken < known ? [`--token is ${fencingToken}, and ${known} was given out: say at least that`] : []),
     ...(ttlMs === 0 ? ["no ttl is known: say --ttl, the longest that a holder uses"] : []),
   ];
-  for (const line of faults.length > 0 ? surveyLines(found) : []) err.line(line);
+  for (const line of surveyLines(found)) err.line(line);
   if (faults.length > 0) throw new ConfigError("nothing was done", faults);
   if (record?.state === "released" && record.fencingToken === fencingToken) {
     if (out.json) out.value({ kind, name, key, fencingToken, outcome: "mended", copy: null });
@@ -61,7 +61,6 @@ async function accept(context: Context, name: string, flags: Flags): Promise<num
     return EXIT.ok;
   }
   const plan = [
-    ...surveyLines(found),
     waitText(ttlMs),
     `Then it becomes a released record with fencing token ${fencingToken}: whoever wants it next gets ${fencingToken + 1}.`,
     "A session that held it before does not notice by itself that it went back: if one may, end it first.",

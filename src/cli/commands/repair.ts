@@ -53,10 +53,10 @@ async function repair(context: Context, name: string, flags: Flags): Promise<num
     err.line(`s3-consensus: nothing stands at ${printable(key)}: a key without a record is free. If it was deleted: accept-regression`);
     return EXIT.no;
   }
+  for (const line of surveyLines(found)) err.line(line);
   const { fencingToken, ttlMs } = goingOnFrom(found, flags);
   const copyAt = save ?? `${settings.prefix}repaired/${kind}-${freshId(store.random)}`;
   const plan = [
-    ...surveyLines(found),
     ...(found.record === undefined ? [] : ["A sound record needs no repair, unless the store takes no write to it any more."]),
     `It is copied to ${printable(save === undefined ? `the object ${copyAt}` : copyAt)}.`,
     waitText(ttlMs),
@@ -77,6 +77,9 @@ function goingOnFrom({ remains, ttlMs: knownTtlMs = 0 }: Survey, flags: Flags): 
   else if (known !== undefined && fencingToken <= known)
     faults.push(`--token is ${fencingToken}: it must be above ${known}, which was given out`);
   else if (fencingToken > MAX_TOKEN) faults.push(`the token ${known} leaves no room above it: say --token`);
+  // Without it the record would be no task's, and nobody could go on.
+  if (flags.kind === "task" && remains.record?.payload === undefined)
+    faults.push("which ticks of the task have run can be read in no version that is kept: give the task another name");
   if (ttlMs === 0) faults.push("no ttl can be read any more: say --ttl, the longest that a holder uses");
   if (fencingToken === undefined || faults.length > 0) throw new ConfigError("nothing was done", faults);
   return { fencingToken, ttlMs };
