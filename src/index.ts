@@ -53,7 +53,7 @@ export type { MissedPolicy } from "./scheduler/decide.ts";
 export type { RunRecord, RunState, TaskEventKind } from "./record/run-record.ts";
 export type { Handlers, OnDone } from "./election/lead.ts";
 export type { LeaderChange } from "./election/leader-watch.ts";
-export type { Attempt, HoldOptions, Invocation, LeaseOptions, Lock, LockApi, Semaphore, Slot, Try } from "./locks/api.ts";
+export type { Attempt, HoldOptions, Invocation, LeaseOptions, Lock, LockApi, OneShotOptions, Semaphore, Slot, Try } from "./locks/api.ts";
 export { Locks, type LocksOptions } from "./locks/locks.ts";
 export type { ManagerOptions } from "./election/options.ts";
 export type { Term } from "./election/term.ts";

@@ -17,7 +17,7 @@ import { type Emitter, guarded } from "../lease/wiring.ts";
 import { aBoolean, anInteger, aNumber, aString, checkOptions, required, show } from "../options.ts";
 import type { Flag } from "../record/record.ts";
 import type { Stats } from "../store/object-store.ts";
-import type { Attempt, HoldOptions, Lock, Semaphore, Slot, Try } from "./api.ts";
+import type { Attempt, HoldOptions, Lock, LockApi, Semaphore, Slot, Try } from "./api.ts";
 import { parseHandOff } from "./hand-off.ts";
 import { insideOf, runInside } from "./inside.ts";
 import { localQueueOf } from "./local-queue.ts";
@@ -41,8 +41,8 @@ export interface FaceOptions<O extends HoldOptions> {
 
 type Work<T> = (lock: Lock) => Promise<T> | T;
 
-/** The face of locks, over whatever leases its source gives. */
-export class LockFace<O extends HoldOptions> {
+/** The face of locks, over whatever leases its source gives. What the calls promise is said in `LockApi`. */
+export class LockFace<O extends HoldOptions> implements LockApi<O> {
   readonly #source: LeaseSource<O>;
   readonly #emitter: Emitter;
   readonly #drainMs: number;
@@ -57,11 +57,6 @@ export class LockFace<O extends HoldOptions> {
     this.#stats = new LockStats(o.source.counters);
   }
 
-  /**
-   * Waits for the lock, runs the function with it, and gives it back when what the function returned has settled.
-   * @throws LockHeldError after the wait; ReentrantLockError; LeaseLostError when the lock was lost while the function ran, also if it returned; the
-   * reason of `signal`; WorkNotStoppedError when the work did not stop in time (the lock stays held until it does). The function's own error wins.
-   */
   withLock<T>(key: string, fn: Work<T>): Promise<T>;
   withLock<T>(key: string, options: O | undefined, fn: Work<T>): Promise<T>;
   async withLock<T>(key: string, ...rest: readonly [Work<T>] | readonly [O | undefined, Work<T>]): Promise<T> {
@@ -71,7 +66,6 @@ export class LockFace<O extends HoldOptions> {
     return await this.#work([lock], given?.signal, () => fn(lock));
   }
 
-  /** `withLock` that does not wait: a lock that is held is a value. @throws as `withLock`, and StoreUnavailableError where the store does not say. */
   tryWithLock<T>(key: string, fn: Work<T>): Promise<Attempt<T>>;
   tryWithLock<T>(key: string, options: Try<O> | undefined, fn: Work<T>): Promise<Attempt<T>>;
   async tryWithLock<T>(key: string, ...rest: readonly [Work<T>] | readonly [Try<O> | undefined, Work<T>]): Promise<Attempt<T>> {
@@ -81,10 +75,6 @@ export class LockFace<O extends HoldOptions> {
     return { ran: true, value: await this.#work([lock], given?.signal, () => fn(lock)) };
   }
 
-  /**
-   * Several locks, acquired in sorted order so that two such calls never wait for each other, within one `waitMs`. When one can't be had, those
-   * before it are given back. @throws as `withLock`.
-   */
   async withLocks<const K extends readonly string[], T>(
     keys: K,
     options: O | undefined,
@@ -113,26 +103,17 @@ export class LockFace<O extends HoldOptions> {
     return await this.#work([...locks.values()], options?.signal, () => fn(inOrder));
   }
 
-  /**
-   * Waits for the lock. It is held until it is released or lost, or the process ends.
-   * @throws LockHeldError after the wait, ReentrantLockError, the reason of `signal`; RecordError, StoreUnavailableError, StoreUnsafeError, StoreAccessError.
-   */
   async acquire(key: string, options?: O): Promise<Lock> {
     const lock = await this.#take("Locks.acquire", key, options, false);
     if (lock instanceof LockHeldError) throw lock;
     return lock;
   }
 
-  /** The lock, or `undefined` where it is held: one request on a known key. @throws what `acquire` throws, but never LockHeldError. */
   async tryAcquire(key: string, options?: Try<O>): Promise<Lock | undefined> {
     const lock = await this.#take("Locks.tryAcquire", key, options, true);
     return lock instanceof LockHeldError ? undefined : lock;
   }
 
-  /**
-   * Goes on holding what `handOff` gave the text of, by one PUT. Of two that resume one wins. It does not queue: nobody else can have that lock.
-   * @throws NotHeldError when the lock was resumed, freed or taken meanwhile; ConfigError for another text; StoreUnavailableError, StoreAccessError.
-   */
   async resume(text: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<Lock> {
     const { name, from } = parseHandOff(text);
     if (name !== fullName(this.#source, name))
@@ -149,28 +130,17 @@ export class LockFace<O extends HoldOptions> {
     return this.#own(lease, startMs, owner, {}, undefined);
   }
 
-  /** Who holds it, by one GET. Never writes. @throws RecordError, StoreUnavailableError, StoreAccessError, the reason of `signal`. */
   async inspect(key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<HolderInfo | undefined> {
     checkCall("Locks.inspect", key, options, { source: this.#source });
     return await this.#source.inspect(key, options?.signal);
   }
 
-  /**
-   * All that are held, in the order of their escaped names: LIST pages, and a GET for each record that changed since this process last saw it,
-   * sixteen at a time. An object that is no record of this version is passed over: `onEvent` and the log hear of each (`unreadable`), and `inspect`
-   * throws it. @throws StoreUnavailableError, StoreAccessError, the reason of `signal`.
-   */
   list(options?: { readonly prefix?: string | undefined; readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<HolderInfo> {
     if (options !== undefined) checkOptions("Locks.list", options, { prefix: aString("a text"), signal: signalFault });
     const onUnreadable = (error: RecordError): void => this.#emitter.emit({ type: "unreadable", error });
     return listHolders({ source: this.#source, prefix: options?.prefix ?? "", signal: options?.signal, onUnreadable });
   }
 
-  /**
-   * Frees a lock that another holds by this fencing token: asks the holder to stop, and frees it when it has obeyed or its time is over. `now` does
-   * not wait: two may run until the holder's next renewal is refused.
-   * @throws RecordError, StoreAccessError, StoreUnsafeError, StoreUnavailableError, the reason of `signal`.
-   */
   async forceRelease(
     key: string,
     options: { readonly token: number; readonly now?: boolean | undefined; readonly signal?: AbortSignal | undefined },
@@ -181,14 +151,6 @@ export class LockFace<O extends HoldOptions> {
     return await forceRelease(store, this.#source.keyOf(key), { ...options, by, ephemeral });
   }
 
-  /**
-   * Deletes the records of the ephemeral locks below the same prefix (`new Locks({ ephemeral: true })`) that were released at least `olderThanMs` ago by
-   * the store's clock, from 3,600,000. Never one that is held, flagged, closed, damaged or newer. One LIST a thousand names, a GET for each that is
-   * old enough, and a PUT and a DELETE for each that is deleted, sixteen at a time. Plain locks are never deleted: their tokens must live.
-   * @returns how many it deleted.
-   * @throws StoreUnavailableError, StoreAccessError (no right to delete), StoreUnsafeError (the store's times are unfit), the reason of `signal`: what
-   * was deleted stays so, and a later call goes on.
-   */
   async prune(options: {
     readonly olderThanMs: number;
     readonly prefix?: string | undefined;
@@ -204,10 +166,6 @@ export class LockFace<O extends HoldOptions> {
     return deleted;
   }
 
-  /**
-   * One of `slots` numbered places, fixed while held and never had twice. Place i is the lock `key#i`. Waits like `acquire`.
-   * @throws LockHeldError with all holders after the wait; what `acquire` throws.
-   */
   async slot(key: string, options: O & { readonly slots: number }): Promise<Slot> {
     const { slots, ...rest } = options ?? {};
     const found = await this.#search("Locks.slot", key, { count: slots, given: rest, isTry: false, last: undefined }, "slots");
@@ -215,7 +173,6 @@ export class LockFace<O extends HoldOptions> {
     return new SlotHandle(found.index, found.lock);
   }
 
-  /** `permits` may hold it at once, each with an identity and a token of its own. All who use it must agree on `permits`. No request. */
   semaphore(key: string, options: { readonly permits: number }): Semaphore<O> {
     checkCall("Locks.semaphore", key, options, { source: this.#source, spec: { permits: required(aCount) } });
     const count = options.permits;
@@ -255,7 +212,6 @@ export class LockFace<O extends HoldOptions> {
     return await findSlot(search);
   }
 
-  /** Counters and histograms since this object was made: at every instant `acquired = released + lost + held`. */
   stats(): Stats {
     return this.#stats.snapshot(this.#source.store.stats());
   }

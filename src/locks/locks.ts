@@ -1,8 +1,8 @@
 import { defaultNode, Emitter, type Wiring } from "../lease/wiring.ts";
 import { openStore } from "../store/open-store.ts";
-import type { Invocation, LeaseOptions } from "./api.ts";
+import type { Invocation, LeaseOptions, LockApi, OneShotOptions } from "./api.ts";
 import { LockFace } from "./face.ts";
-import { OneShotLeases, type OneShotOptions } from "./one-shot.ts";
+import { OneShotLeases } from "./one-shot.ts";
 import { checkLocks } from "./options.ts";
 import { PLAIN_SPEC, PlainLeases } from "./plain-leases.ts";
 
@@ -53,7 +53,7 @@ export class Locks extends LockFace<LeaseOptions> {
    * recognised at the first request by the store's time: its calls throw StoreUnsafeError where that is unfit.
    * @throws ConfigError when the invocation is none, or (from its calls) has less than half a second left.
    */
-  oneShot(invocation: Invocation): LockFace<OneShotOptions> {
+  oneShot(invocation: Invocation): LockApi<OneShotOptions> {
     const { metadata, lockDelayMs, minHoldMs, askHolder, onAsked } = this.#defaults;
     return new LockFace<OneShotOptions>({
       source: new OneShotLeases(this.#place, invocation),

@@ -4,11 +4,8 @@ import type { Wait } from "../lease/lease-source.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import { MAX_TTL_MS } from "../lease/timing.ts";
 import { type OptionSpec, show } from "../options.ts";
-import type { HoldOptions, Invocation, LeaseOptions } from "./api.ts";
+import type { Invocation, LeaseOptions } from "./api.ts";
 import { PlainLeases } from "./plain-leases.ts";
-
-/** Options of a lock that lives within one invocation: its longest hold is the time that is left. */
-export type OneShotOptions = Omit<HoldOptions, "maxHoldMs">;
 
 /** Below this nothing is begun: the platform ends the process before the lock could be given back. */
 const LEAST_MS = 500;

@@ -8,7 +8,7 @@ import type { SessionTenancy } from "../lease/session-tenancy.ts";
 import type { ReleaseOutcome, Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import { Emitter, type Wiring } from "../lease/wiring.ts";
 import { freshId, link, sleep } from "../clock/wait.ts";
-import type { HoldOptions } from "../locks/api.ts";
+import type { HoldOptions, LockApi } from "../locks/api.ts";
 import { LockFace } from "../locks/face.ts";
 import { memberKey } from "../record/keys.ts";
 import type { Flag, Json } from "../record/record.ts";
@@ -149,7 +149,7 @@ export class Session implements AsyncDisposable {
    * Locks of this session: one object for all calls. They cost no renewals and last as long as the session; their options have no ttl of their own.
    * Who waits for one is refused with the session's loss, or its end.
    */
-  locks(): LockFace<HoldOptions> {
+  locks(): LockApi<HoldOptions> {
     this.#locks ??= new LockFace({
       source: new SessionLeases(this.#gated, this.#holdings, this.#config),
       emitter: this.#emitter,

@@ -1,7 +1,7 @@
-import { renameSync } from "node:fs";
+import { readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { Consumer, manifest, pack } from "./consumer.ts";
+import { Consumer, manifest, pack, ROOT } from "./consumer.ts";
 
 const subpaths = Object.keys(manifest.exports).filter((path) => path !== "./package.json");
 const specifiers = subpaths.map((path) => path.replace(/^\./, manifest.name));
@@ -65,6 +65,11 @@ describe("installed from the tarball", () => {
     cjs.write("typed.ts", `${typed}\nconsole.log(typeof m0);`);
     cjs.compile(["typed.ts"]);
     expect(cjs.node("out/typed.js").trim()).toBe("object");
+  });
+
+  it("can be named in the declarations of a library that exports what it gives", () => {
+    esm.write("library.ts", readFileSync(join(ROOT, "test/types/programs/inferred.ts"), "utf8"));
+    expect(() => esm.compile(["library.ts"], { declaration: true })).not.toThrow();
   });
 
   it("a mistake is a type error: the types are not `any`", () => {

@@ -118,13 +118,14 @@ export async function lookingAtLocks(): Promise<void> {
   const seen = await all.inspect("k");
   const metadata: Json | undefined = seen?.metadata;
   for await (const { key, holder, freeInMs } of all.list({ prefix: "invoice-", signal })) console.log(key, holder, freeInMs, metadata);
+  const pruned: number = await all.prune({ olderThanMs: 86_400_000, prefix: "invoice-" });
   if (seen !== undefined) await all.forceRelease("k", { token: seen.fencingToken, now: true });
   await using place = await all.slot("worker-id", { slots: 64, ttlMs: 15_000, waitMs: 0 });
   const gpu = all.semaphore("gpu", { permits: 4 });
   await using permit = await gpu.acquire({ waitMs: 60_000 });
   await using other = await gpu.tryAcquire();
   const acquired: number | undefined = all.stats()["acquired"];
-  console.log(place.index, permit.index, other?.index, acquired);
+  console.log(pruned, place.index, permit.index, other?.index, acquired);
 }
 
 interface Context {
@@ -196,7 +197,8 @@ export async function sessions(): Promise<void> {
   await shards.withLock("shard-2", { metadata: { n: 2 } }, async (held) => await report(held));
   await using term = await chief.campaign();
   session.signal.addEventListener("abort", () => console.log(session.signal.reason.code, shard.signal.reason.reason));
-  console.log(session.health().ok, term.name, session.node);
+  await using running = session.scheduler({ tasks: [{ name: "hourly", cron: "@hourly", run: report }] }).start();
+  console.log(session.health().ok, term.name, session.node, running.done);
   await session.close();
 }
 
