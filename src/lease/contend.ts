@@ -73,7 +73,8 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
   let verdict: StoreVerdict | undefined;
   // A key that this process knows to be free needs no look before its CAS.
   const coolingDown = (options.notBeforeMs ?? 0) > lease.nowMs();
-  let nextLookMs = !coolingDown && knownFree(lease) ? lease.nowMs() + pollMs : lease.nowMs();
+  const startMs = lease.nowMs();
+  let nextLookMs = !coolingDown && knownFree(lease) ? startMs + pollMs : startMs;
   let looks = 0;
   let asked: Asked = { token: 0, heardAtMs: Infinity };
   let lookedAtMs = -Infinity;
@@ -83,7 +84,8 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
     const looking = lease.nowMs() >= nextLookMs;
     if (looking) lookedAtMs = lease.nowMs();
     const [trouble, safe] = await Promise.all([
-      looking ? look(lease, signal, pollMs / 4) : undefined,
+      // What was seen before this call says nothing to it: the session may have been closed since. While it waits, looks are shared.
+      looking ? look(lease, signal, looks === 0 ? startMs : lookedAtMs - pollMs / 4) : undefined,
       verdict ?? ensureSafe(lease, options),
     ]);
     signal.throwIfAborted();

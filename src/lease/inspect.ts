@@ -6,9 +6,6 @@ import { holderOf, verdictOn } from "./holder-info.ts";
 import { isGone, isKnown } from "./look.ts";
 import { type KeyView, observationsOf } from "./observations.ts";
 
-/** How long what was seen of a member may stand for a look at it: a listing of a thousand locks of one session reads it once. */
-const MEMBER_FRESH_MS = 1_000;
-
 /**
  * The present holder, by one GET; by two where the lock is held through a session. Never writes, never probes.
  * @throws RecordError, StoreUnavailableError, StoreAccessError, StoreUnsafeError; the reason of `signal`.
@@ -19,12 +16,13 @@ export async function inspectHolder(
   signal: AbortSignal | undefined,
 ): Promise<HolderInfo | undefined> {
   signal?.throwIfAborted();
+  const startMs = store.clock.monotonicMs();
   const views = observationsOf(store);
   const view = views.view(of.key);
   await readInto(store, view, signal, of.ephemeral);
   const ref = view.current?.record.session;
   const member = ref && views.view(ref.member);
-  if (ref !== undefined && member !== undefined && !isKnown(member, ref, store.clock.monotonicMs(), MEMBER_FRESH_MS))
+  if (ref !== undefined && member !== undefined && !isKnown(member, ref, store.clock.monotonicMs(), startMs))
     await readInto(store, member, signal);
   const verdict = await verdictOn(view.current, store, signal);
   return holderOf(of.name, view.current, store.clock.monotonicMs(), (metadata) => metadata, verdict, member);

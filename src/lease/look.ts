@@ -9,14 +9,14 @@ import { type KeyView, observationsOf } from "./observations.ts";
 
 /**
  * One look at a key: its record, and where that names a session, the record of its member too, unless it is known to be ended (rule S8).
- * @param memberWithinMs how long ago another look at that member may have been that is as good.
+ * @param memberSinceMs a look at that member by another call is as good if it was made since then.
  * @returns what hindered it, if something that waiting may mend did.
  * @throws StoreAccessError, StoreUnsafeError, the reason of `signal`.
  */
 export async function look(
   lease: LeaseObject,
   signal: AbortSignal | undefined,
-  memberWithinMs = 0,
+  memberSinceMs: number = Infinity,
 ): Promise<StoreUnavailableError | RecordError | undefined> {
   const { view } = lease;
   const trouble = await read(lease, view, signal);
@@ -25,7 +25,7 @@ export async function look(
   if (trouble !== undefined || current === undefined || ref === undefined || lease.judge(undefined).isMyOrphan(current.record))
     return trouble;
   const member = observationsOf(lease.settings.store).view(ref.member);
-  return isKnown(member, ref, lease.nowMs(), memberWithinMs) ? undefined : await read(lease, member, signal);
+  return isKnown(member, ref, lease.nowMs(), memberSinceMs) ? undefined : await read(lease, member, signal);
 }
 
 /**
@@ -37,13 +37,13 @@ export function isGone(view: KeyView, read: ReadResult, nowMs: number, askedAt: 
 }
 
 /**
- * Whether a look at a member can be spared: it is ended, which never changes back, or another of this process has seen it alive just now. A thousand
+ * Whether a look at a member can be spared: it is ended, which never changes back, or another of this process has seen it alive since then. A thousand
  * locks of one session are told by one look.
  */
-export function isKnown(member: KeyView, ref: SessionRef, nowMs: number, withinMs: number): boolean {
+export function isKnown(member: KeyView, ref: SessionRef, nowMs: number, sinceMs: number): boolean {
   const fate = fateOf(member, ref, nowMs, 0);
   if (fate.kind !== "alive") return fate.kind === "ended";
-  return nowMs - member.notedAtMs < withinMs && (member.refused?.atMs ?? -Infinity) < member.notedAtMs;
+  return member.notedAtMs >= sinceMs && (member.refused?.atMs ?? -Infinity) < member.notedAtMs;
 }
 
 async function read(

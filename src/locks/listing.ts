@@ -11,8 +11,6 @@ import type { ListEntry } from "../store/object-store.ts";
 import { bareName, fullName } from "./names.ts";
 
 const AT_ONCE = 16;
-/** How long what was seen of a member may stand for a look at it. */
-const MEMBER_FRESH_MS = 1_000;
 
 export interface Listing {
   readonly source: LeaseSource<never>;
@@ -33,10 +31,11 @@ export async function* listHolders(listing: Listing): AsyncGenerator<HolderInfo,
     for await (const { entries } of pagesOf(source.store, source.prefix + escapedPrefix(prefix), listing.signal)) {
       // Of a member that many locks name there is one look.
       const members = new Map<string, Promise<void>>();
+      const sinceMs = source.store.clock.monotonicMs();
       for (let i = 0; i < entries.length; i += AT_ONCE) {
         const looks = entries.slice(i, i + AT_ONCE).map(async (entry, at) => {
           const name = unescapeName(entry.key.slice(source.prefix.length));
-          const known = { seen, members, signal: signals[at] };
+          const known = { seen, members, sinceMs, signal: signals[at] };
           return name?.startsWith(prefix) === true ? await holderAt(listing, entry, fullName(source, name), known) : undefined;
         });
         for (const holder of await Promise.all(looks)) if (holder !== undefined) yield holder;
@@ -52,6 +51,8 @@ interface Known {
   readonly signal: AbortSignal | undefined;
   readonly seen: Sightings;
   readonly members: Map<string, Promise<void>>;
+  /** A look at a member that another call has made since then is as good. */
+  readonly sinceMs: number;
 }
 
 async function holderAt(listing: Listing, entry: ListEntry, name: string, known: Known): Promise<HolderInfo | undefined> {
@@ -64,7 +65,7 @@ async function holderAt(listing: Listing, entry: ListEntry, name: string, known:
     const current = before ?? (await read(source, entry.key, known));
     const ref = current?.record.session;
     const member = ref && observationsOf(store).view(ref.member);
-    if (ref !== undefined && member !== undefined && !isKnown(member, ref, store.clock.monotonicMs(), MEMBER_FRESH_MS)) {
+    if (ref !== undefined && member !== undefined && !isKnown(member, ref, store.clock.monotonicMs(), known.sinceMs)) {
       const looking = known.members.get(member.key) ?? readInto(store, member, signal);
       known.members.set(member.key, looking);
       await looking;

@@ -10,6 +10,12 @@ const OPERATORS = "test/session/operators.test.ts";
 
 export const SESSIONS: readonly TestedMutant[] = [
   {
+    id: "S8-seen-before-the-call",
+    breaks: "S8: a try is refused by what was seen of a session before it, which may be closed by now",
+    edits: [edit("lease/contend.ts", "looks === 0 ? startMs : lookedAtMs - pollMs / 4", "lookedAtMs - pollMs / 4")],
+    tests: [LOCKS],
+  },
+  {
     id: "S1-by-id-only",
     breaks: "S1: a lock that names an old tenancy looks alive as long as the member's next one lives",
     edits: [

@@ -55,6 +55,23 @@ describe("session.locks()", () => {
     expect(again?.fencingToken).toBe(2);
   });
 
+  it("what was seen of a session before it closed refuses nobody afterwards: a try and a look ask anew", async () => {
+    const world = testWorld({ seed: 1 });
+    const { session } = await opened(world, "a");
+    const other = new Locks({ store: world.node("b").store });
+    const lock = await world.until(session.locks().acquire("a"));
+    expect(await world.until(other.tryAcquire("a"))).toBeUndefined();
+    expect((await world.until(other.inspect("a")))?.holder).toBe("a");
+    await world.until(session.close());
+    expect(lock.isHeld()).toBe(false);
+    expect(await world.until(other.inspect("a"))).toBeUndefined();
+    const { session: again } = await opened(world, "a");
+    await world.until(again.locks().acquire("b"));
+    expect(await world.until(other.tryAcquire("b"))).toBeUndefined();
+    await world.until(again.close());
+    expect((await world.until(other.tryAcquire("b")))?.fencingToken).toBe(2);
+  });
+
   it("never more than 32 requests for locks at a time", async () => {
     const world = testWorld({ seed: 1 });
     const node = world.node("a");
