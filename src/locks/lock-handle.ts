@@ -33,7 +33,7 @@ export class LockHandle extends LeaseFace implements Lock {
     this.#context = context;
     const { emitter, stats } = context;
     emitter.emit({ type: "acquired", lease: this.#fence, waitedMs });
-    stats.acquired(waitedMs);
+    stats.acquired(lease, waitedMs);
     void lease.ended.then((error) => this.#ended(error));
   }
 
@@ -89,7 +89,7 @@ export class LockHandle extends LeaseFace implements Lock {
   #ended(error: LeaseLostError | LeaseEndedError): void {
     const { emitter, stats } = this.#context;
     const lost = error instanceof LeaseLostError ? error : undefined;
-    stats.ended(this.heldForMs, lost);
+    stats.ended(this.lease);
     if (lost !== undefined) emitter.emit({ type: "lost", lease: this.#fence, error: lost });
     else if (error.reason === "max-hold") this.#tellReleased("unknown", error);
     else return;

@@ -1,5 +1,6 @@
-import type { LeaseLostError, LossReason } from "../errors.ts";
+import { LeaseLostError, type LossReason } from "../errors.ts";
 import type { Counters } from "../lease/counters.ts";
+import type { Tenancy } from "../lease/tenancy.ts";
 import type { Stats } from "../store/object-store.ts";
 
 const BOUNDS_MS = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000] as const;
@@ -28,12 +29,18 @@ class Histogram {
   }
 }
 
-/** What a face of locks counts: at every instant `acquired = released + lost + held`. */
+/**
+ * What a face of locks counts: at every instant `acquired = released + lost + held`, and what is held is what its callers have in hand. An acquisition
+ * that nobody waited for any more, and that was given back, is none.
+ */
 export class LockStats {
+  /** How the writes behind it ended. */
   readonly #counters: Counters;
   readonly #losses = new Map<LossReason, number>(LOSSES.map((reason) => [reason, 0]));
   readonly #held = new Histogram();
   readonly #waited = new Histogram();
+  readonly #live = new Set<Tenancy>();
+  #acquired = 0;
   #refused = 0;
 
   constructor(counters: Counters) {
@@ -44,20 +51,30 @@ export class LockStats {
     this.#refused += 1;
   }
 
-  acquired(waitedMs: number): void {
+  acquired(lease: Tenancy, waitedMs: number): void {
+    this.#acquired += 1;
     this.#waited.add(waitedMs);
+    this.#live.add(lease);
   }
 
-  ended(heldMs: number, lost: LeaseLostError | undefined): void {
-    this.#held.add(heldMs);
-    if (lost !== undefined) this.#losses.set(lost.reason, (this.#losses.get(lost.reason) ?? 0) + 1);
+  ended(lease: Tenancy): void {
+    if (!this.#live.delete(lease)) return;
+    this.#held.add(lease.heldForMs);
+    const { over } = lease;
+    if (over instanceof LeaseLostError) this.#losses.set(over.reason, (this.#losses.get(over.reason) ?? 0) + 1);
   }
 
   snapshot(requests: Stats): Stats {
-    const counted = this.#counters.snapshot();
+    // Those who hear of an end come a moment later.
+    for (const lease of this.#live) if (lease.over !== undefined) this.ended(lease);
+    const [acquired, held] = [this.#acquired, this.#live.size];
+    const lost = [...this.#losses.values()].reduce((sum, n) => sum + n, 0);
     return {
-      ...counted,
-      held: counted.acquired - counted.lost - counted.released,
+      ...this.#counters.snapshot(),
+      acquired,
+      lost,
+      released: acquired - lost - held,
+      held,
       refused: this.#refused,
       ...Object.fromEntries([...this.#losses].map(([reason, n]) => [`lost_${reason}`, n])),
       ...Object.fromEntries([...this.#waited.entries("waitMs"), ...this.#held.entries("holdMs")]),

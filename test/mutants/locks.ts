@@ -11,6 +11,12 @@ const ONE_SHOT = "test/locks/one-shot.test.ts";
 /** The callers of one process: who queues, who is refused, and who would wait for itself. */
 const QUEUEING: readonly TestedMutant[] = [
   {
+    id: "stats-a-moment-late",
+    breaks: "what was just lost is counted as lost, and not yet by its reason",
+    edits: [edit("locks/stats.ts", "for (const lease of this.#live) if (lease.over !== undefined) this.ended(lease);", "")],
+    tests: ["test/locks/stats.test.ts"],
+  },
+  {
     id: "lock-queue-last-first",
     breaks: "the callers of one process get their turns in the order in which they came",
     edits: [
