@@ -49,6 +49,10 @@ export async function workUnder<T>(locks: readonly LockHandle[], work: () => Pro
     return result();
   };
   if (o.signal?.aborted === true) return await finish({ ok: false, error: o.signal.reason });
+  // One of several may be gone, or asked for, while the others were waited for.
+  const gone = locks.find((lock) => !lock.isHeld());
+  if (gone !== undefined) return await finish({ ok: false, error: gone.lease.over });
+  onEnd();
   const settling = settle(work);
   const settled = await Promise.race([settling, tooLate]);
   if (settled !== undefined) return await finish(settled);

@@ -190,6 +190,37 @@ describe("work under a lock", () => {
     expect(await b.world.until(call)).toBe("done");
   });
 
+  it("withLocks: one that is lost while another is waited for starts no work; one that is asked for stops it at once", async () => {
+    const b = bench();
+    const c = b.other("b");
+    let ran = 0;
+    const both = (fn: (signal: AbortSignal) => Promise<void>): Promise<void> =>
+      b.locks.withLocks(["x", "y"], { waitMs: 600_000 }, async ([x]) => {
+        ran += 1;
+        await fn(x.signal);
+      });
+    const lost = both(() => Promise.resolve());
+    let theirs = await held(b.world, c.locks.acquire("y"));
+    await b.world.advance(1_000);
+    overwrite(b.world, "x", { holder: "z", instance: "z", holderNonce: "z", fencingToken: 9, state: "released", endedBy: "other" });
+    await b.world.advance(15_000);
+    await b.world.until(theirs.release());
+    expect(await errorOf(b.world, lost)).toMatchObject({ code: "LEASE_LOST", key: "x" });
+    expect([ran, recordIn(b.world, "y").state]).toEqual([0, "released"]);
+    theirs = await held(b.world, c.locks.acquire("y"));
+    const asked = both(
+      (signal) =>
+        new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve(), { once: true }))),
+    );
+    await b.world.advance(1_000);
+    overwrite(b.world, "x", { flag: { kind: "revoke" } });
+    await b.world.advance(15_000);
+    await b.world.until(theirs.release());
+    // Work that was told to stop, and did, has done what it could.
+    await b.world.until(asked);
+    expect([ran, recordIn(b.world, "x").state, recordIn(b.world, "y").state]).toEqual([1, "released", "released"]);
+  });
+
   it("withLocks: sorted, all or none, and all end with one", async () => {
     const b = bench();
     const c = b.other("b");
