@@ -2,7 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { freshBucket } from "../support/minio-client.ts";
 import { type Lambda, lambda } from "../support/lambda.ts";
+import { type Program, type ProgramEvent, spawnProgram } from "../support/programs.ts";
 import { credentialsEnv, sharedMinio } from "../support/servers.ts";
+import { wallShift, wallShiftMethod } from "../support/wall-clock.ts";
 
 const minio = sharedMinio();
 /** The time limit of the function: how long a crash keeps the key closed follows from it. */
@@ -58,5 +60,34 @@ describe("locks of functions on MinIO", () => {
         interval: 500,
       })
       .toBe(2);
+  });
+
+  it(`a clock that is wrong (${wallShiftMethod}) decides nothing: a dead holder is recognised at the first request, a living one is not`, async () => {
+    const url = (await freshBucket(minio)).url("app");
+    const start = (key: string, more: object): Program =>
+      spawnProgram("once", { env: { ...credentialsEnv(minio), STORE: url, KEY: key, ...more } });
+    const wrong = [600_000, -600_000, 3_600_000, -3_600_000];
+    const keyOf = (shiftMs: number): string => `k${shiftMs}`;
+    // Beyond 15 minutes a server refuses the signature; a client that knows how wrong its clock is signs right.
+    const late = async (shiftMs: number): Promise<ProgramEvent> => {
+      const env = { ...credentialsEnv(minio), STORE: url, KEY: keyOf(shiftMs), SIGN_MS: String(-shiftMs) };
+      return await spawnProgram("once", { env, wall: wallShift(shiftMs) }).event("answer");
+    };
+    for (const shiftMs of wrong) await start(keyOf(shiftMs), { CRASH: "yes" }).exit;
+    for (const shiftMs of wrong) expect(await late(shiftMs)).toMatchObject({ held: expect.stringContaining("fencing token 1") as string });
+    await expect.poll(async () => await late(wrong[0] ?? 0), { timeout: 40_000, interval: 1_000 }).toMatchObject({ token: 2 });
+    for (const shiftMs of wrong.slice(1)) expect(await late(shiftMs)).toMatchObject({ token: 2 });
+  });
+
+  it(`a clock that is an hour wrong (${wallShiftMethod}), with a client that does not know: refused at once, and it says by how much`, async () => {
+    const url = (await freshBucket(minio)).url("app");
+    const env = { ...credentialsEnv(minio), STORE: url, KEY: "k" };
+    for (const [shiftMs, text] of [
+      [3_600_000, "60.0 minutes ahead of the store's"],
+      [-3_600_000, "60.0 minutes behind the store's"],
+    ] as const) {
+      const answer = await spawnProgram("once", { env, wall: wallShift(shiftMs) }).event("answer");
+      expect(answer).toMatchObject({ error: { code: "STORE_ACCESS", message: expect.stringContaining(text) as string } });
+    }
   });
 });

@@ -46,17 +46,22 @@ describe("locks on a real MinIO, between processes", () => {
     for (const s of stats) expect(s).toMatchObject({ acquired: 126, released: 126, lost: 0, held: 0, refused: 0 });
   }, 300_000);
 
-  it("the process is stopped: SIGSTOP past the ttl: it wakes, releases and renews, and the new holder is untouched", async () => {
+  it("the process is stopped: SIGSTOP past the ttl: it wakes, renews, writes fenced and releases, and the new holder is untouched", async () => {
     const { add, record } = await stage();
     const [a, b] = [await add("a"), await add("b")];
     expect(await a.ask("acquire")).toBe(1);
+    await a.ask("put");
     a.freeze();
     expect(await b.ask("acquire", { options: { waitMs: 60_000 } }, 60_000)).toBe(2);
+    await b.ask("put");
     a.thaw();
     expect(await a.ask("look")).toEqual({ held: false, aborted: true });
     await expect(a.ask("renew")).rejects.toThrow(/lost/);
+    await expect(a.ask("put")).rejects.toMatchObject({ code: "LEASE_LOST" });
+    await expect(a.ask("put", { blindly: true })).rejects.toMatchObject({ code: "FENCED_OUT" });
     expect(await a.ask("release")).toBe("not-mine");
     expect(await b.ask("look")).toEqual({ held: true, aborted: false });
+    await b.ask("put");
     expect(await record("k")).toMatchObject({ holder: "b", fencingToken: 2, state: "held" });
     await pass(TTL_MS);
     expect(await b.ask("look")).toEqual({ held: true, aborted: false });

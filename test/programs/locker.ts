@@ -6,12 +6,13 @@
 import { appendFile, readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { setImmediate } from "node:timers/promises";
-import { type LeaseOptions, type Lock, Locks, s3Store } from "s3-consensus";
+import { fencedObject, type LeaseOptions, type Lock, Locks, s3Store } from "s3-consensus";
 import { emit } from "../support/emit.ts";
 import { listen } from "./lines.ts";
 
 const defaults = JSON.parse(process.env["OPTIONS"] ?? "{}") as LeaseOptions;
-const locks = new Locks({ store: s3Store(process.env["STORE"] ?? ""), node: process.env["NODE"], defaults });
+const store = s3Store(process.env["STORE"] ?? "");
+const locks = new Locks({ store, node: process.env["NODE"], defaults });
 let lock: Lock | undefined;
 
 /** Reads, lets others run, and writes one more: two at a time would lose one. The fencing token goes to the end of a file beside it. */
@@ -44,6 +45,9 @@ listen(async (command) => {
       return lock?.renew();
     case "release":
       return lock?.release();
+    case "put":
+      // By the lease, which is asked first; or by its token alone, as one would who believes it.
+      return lock && fencedObject(store, "report").put("x", command["blindly"] === true ? { key, fencingToken: lock.fencingToken } : lock);
     case "handOff":
       return lock?.handOff();
     case "resume":

@@ -12,7 +12,9 @@ import { sharedMinio, type S3Server } from "./servers.ts";
 export interface LockParty {
   readonly store: Store & ObjectStore;
   readonly proxy: FaultProxy;
-  /** What it sent since this was asked for last, on locks and members: `PUT k 200`. Requests without an answer have the status 0. */
+  /** A store that another process behind the same proxy would have: it knows nothing of what this one has seen. */
+  another(): Store & ObjectStore;
+  /** What was sent since this was asked for last, for leases of all kinds: `PUT k 200`. Requests without an answer have the status 0. */
   sent(): readonly string[];
 }
 
@@ -30,7 +32,7 @@ export interface LockStage {
 
 /** A lock's object, below the prefix `app` that all parties use. */
 export const lockKey = (name: string): string => `app/locks/locks/${name}`;
-const KEY = /^app\/locks\/(?:locks|members)\/(.+)$/;
+const KEY = /^app\/locks\/(?:locks|members|elections|tasks)\/(.+)$/;
 
 export async function lockStage(server: S3Server = sharedMinio()): Promise<LockStage> {
   const bucket = await freshBucket(server);
@@ -47,8 +49,10 @@ export async function lockStage(server: S3Server = sharedMinio()): Promise<LockS
         await proxy.close();
       });
       let told = 0;
+      const another = (): Store & ObjectStore => s3Store({ bucket: bucket.bucket, prefix: "app", client });
       return {
-        store: s3Store({ bucket: bucket.bucket, prefix: "app", client }),
+        store: another(),
+        another,
         proxy,
         sent: () => {
           const all = proxy.requests.list({ key: KEY });
