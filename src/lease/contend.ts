@@ -74,7 +74,7 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
   // A key that this process knows to be free needs no look before its CAS.
   const coolingDown = (options.notBeforeMs ?? 0) > lease.nowMs();
   const startMs = lease.nowMs();
-  let nextLookMs = !coolingDown && knownFree(lease) ? startMs + pollMs : startMs;
+  let nextLookMs = !coolingDown && knownFree(lease) ? lease.nowMs() + pollMs : lease.nowMs();
   let looks = 0;
   let asked: Asked = { token: 0, heardAtMs: Infinity };
   let lookedAtMs = -Infinity;

@@ -1,5 +1,6 @@
 /** What is counted, in virtual time and under faults: it adds up whenever it is read, and agrees with the handles that live. */
 import { describe, expect, it } from "vitest";
+import { sleep } from "../../src/clock/wait.ts";
 import type { ConsensusEvent } from "../../src/lease/wiring.ts";
 import type { Lock } from "../../src/locks/api.ts";
 import { Locks } from "../../src/locks/locks.ts";
@@ -66,38 +67,45 @@ class Books {
 function strike(node: TestNode, random: KeyedRandom): void {
   const kind = random.pick(["lose-request", "lose-reply", "late", "slow-reply", "pause", "freeze"] as const);
   if (kind === "pause" || kind === "freeze") node[kind](random.magnitude(10, 2 * TTL_MS));
-  else node.faults({ kind, times: random.between(1, 4), ms: random.magnitude(10, 2 * TTL_MS) });
+  else {
+    const heal = node.faults({ kind, times: Infinity, ms: random.magnitude(10, 2 * TTL_MS) });
+    void sleep(node.clock, random.magnitude(100, 2 * TTL_MS)).then(heal);
+  }
 }
 
 describe("stats", () => {
-  it(`${ROUNDS} rounds of calls, faults and stops: acquired = released + lost + held, whenever they are read, and held is what lives`, { timeout: 120_000 }, async () => {
-    const world = testWorld({ seed: 12 });
-    const random = new KeyedRandom(12, "stats");
-    const all = ["a", "b", "c"].map((name) => new Books(world.node(name)));
-    for (let round = 0; round < ROUNDS; round++) {
-      const books = random.pick(all);
-      void books.act(random, all).catch(() => undefined);
-      if (random.chance(0.1)) strike(books.node, random);
-      await world.advance(random.magnitude(1, 2_000));
-      for (const each of all) each.check();
-      const problems = all.flatMap((each) => each.problems);
-      if (problems.length > 0) throw new Error(`round ${round}: ${problems.slice(0, 3).join("\n")}`);
-    }
-    const sum = (name: string): number => all.reduce((total, { locks }) => total + (locks.stats()[name] ?? 0), 0);
-    for (const name of [
-      "acquired",
-      "released",
-      "lost",
-      "refused",
-      "renewals",
-      "renewalsFailed",
-      "lost_expired",
-      "lost_overtaken",
-      "lost_frozen",
-    ])
-      expect(sum(name), name).toBeGreaterThan(0);
-    expect(all.reduce((total, { reads }) => total + reads, 0)).toBeGreaterThan(3 * ROUNDS);
-  });
+  it(
+    `${ROUNDS} rounds of calls, faults and stops: acquired = released + lost + held, whenever they are read, and held is what lives`,
+    { timeout: 120_000 },
+    async () => {
+      const world = testWorld({ seed: 12 });
+      const random = new KeyedRandom(12, "stats");
+      const all = ["a", "b", "c"].map((name) => new Books(world.node(name)));
+      for (let round = 0; round < ROUNDS; round++) {
+        const books = random.pick(all);
+        void books.act(random, all).catch(() => undefined);
+        if (random.chance(0.1)) strike(books.node, random);
+        await world.advance(random.magnitude(1, 2_000));
+        for (const each of all) each.check();
+        const problems = all.flatMap((each) => each.problems);
+        if (problems.length > 0) throw new Error(`round ${round}: ${problems.slice(0, 3).join("\n")}`);
+      }
+      const sum = (name: string): number => all.reduce((total, { locks }) => total + (locks.stats()[name] ?? 0), 0);
+      for (const name of [
+        "acquired",
+        "released",
+        "lost",
+        "refused",
+        "renewals",
+        "renewalsFailed",
+        "lost_expired",
+        "lost_overtaken",
+        "lost_frozen",
+      ])
+        expect(sum(name), name).toBeGreaterThan(0);
+      expect(all.reduce((total, { reads }) => total + reads, 0)).toBeGreaterThan(3 * ROUNDS);
+    },
+  );
 
   it("times of waiting and holding as histograms: each bound counts all that is not above it", async () => {
     const b = bench();

@@ -6,16 +6,11 @@ const WORK = "test/locks/work.test.ts";
 const WAYS = "test/locks/ways-to-end.test.ts";
 const QUEUE = "test/locks/queue.test.ts";
 const SLOTS = "test/locks/slots.test.ts";
+const STATS = "test/locks/stats.test.ts";
 const ONE_SHOT = "test/locks/one-shot.test.ts";
 
 /** The callers of one process: who queues, who is refused, and who would wait for itself. */
 const QUEUEING: readonly TestedMutant[] = [
-  {
-    id: "stats-a-moment-late",
-    breaks: "what was just lost is counted as lost, and not yet by its reason",
-    edits: [edit("locks/stats.ts", "for (const lease of this.#live) if (lease.over !== undefined) this.ended(lease);", "")],
-    tests: ["test/locks/stats.test.ts"],
-  },
   {
     id: "lock-queue-last-first",
     breaks: "the callers of one process get their turns in the order in which they came",
@@ -117,6 +112,12 @@ const ENDING: readonly TestedMutant[] = [
       ),
     ],
     tests: [WORK],
+  },
+  {
+    id: "lock-stats-a-moment-late",
+    breaks: "what was just lost is counted as lost, and not yet by its reason",
+    edits: [edit("locks/stats.ts", "for (const lease of this.#live) if (lease.over !== undefined) this.ended(lease);", "")],
+    tests: [STATS],
   },
   {
     id: "lock-loss-untold",
