@@ -1,5 +1,5 @@
 /** `cron` from outside, on a real MinIO: two nodes with one file, each tick on one of them; a task is told to end with its node. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { cliEnv, runCli, startCli } from "../support/cli.ts";
@@ -44,6 +44,22 @@ describe("cron", () => {
     expectShape("ticks", JSON.parse((await runCli(["cron", "preview", path, "fails", "--json"], { env })).out));
     expect(history).toMatchObject([{ state: "failed", error: "the command ended with status 3" }]);
     expect((await runCli(["cron", "preview", path, "fails", "-n", "2"], { env })).out).toMatch(/^(\d{4}-\d\d-\d\dT03:00:00.000Z\n){2}$/);
+  });
+
+  it("--log-dir: what each task writes is in a file of its own, with a line for each run", async () => {
+    const path = file(
+      "logs.yaml",
+      "tasks:\n  - { name: a/b, every: 1s, command: 'echo of a; echo error of a >&2' }\n  - { name: c, every: 1s, command: echo of c }\n",
+    );
+    const logs = join(folder, "logs");
+    const node = startCli(["cron", path, "--log-dir", logs], { env });
+    await node.written(/a\/b: ended[^]*a\/b: ended/);
+    await node.written(/c: ended/);
+    node.signal("SIGTERM");
+    const { status, out } = await node.exit;
+    expect({ status, out }).toEqual({ status: 143, out: "" });
+    expect(readFileSync(join(logs, "a%2Fb.log"), "utf8")).toMatch(/^(--- \S+Z attempt 1, fencing token \d+\nof a\nerror of a\n){2}/);
+    expect(readFileSync(join(logs, "c.log"), "utf8")).toMatch(/^--- \S+Z attempt 1, fencing token \d+\nof c\n/);
   });
 
   it("names every fault of a file", async () => {

@@ -30,6 +30,8 @@ export interface HeldCommand {
   /** Whoever runs several at a time ends them by their leases, and hands no signal on. */
   readonly signals: Pick<Signals, "divert"> | undefined;
   readonly log: Logger;
+  /** A file descriptor that takes its standard output and error. Default: ours. */
+  readonly output?: number | undefined;
 }
 
 export interface CommandEnd {
@@ -92,9 +94,9 @@ class HeldRun {
   }
 
   #spawnGate(): ChildProcess {
-    const { words, env } = this.#o;
+    const { words, env, output = "inherit" } = this.#o;
     return spawn("/bin/sh", ["-c", GATE, "s3-consensus", ...words], {
-      stdio: ["inherit", "inherit", "inherit", "pipe"],
+      stdio: ["inherit", output, output, "pipe"],
       env,
       // A new session has no terminal: with one, ssh, sudo and terraform could not ask any more.
       detached: !this.#terminal,

@@ -1,4 +1,6 @@
 /** `cron`: tasks with commands, on a schedule that all nodes share. */
+import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { ConfigError } from "../../errors.ts";
 import { parseDuration, show } from "../../options.ts";
@@ -7,7 +9,7 @@ import type { Task, TaskRun } from "../../scheduler/options.ts";
 import { Scheduler } from "../../scheduler/scheduler.ts";
 import { defaultGraceMs } from "../child/deadline.ts";
 import { childEnv, statusOf } from "../child/outcome.ts";
-import { runHeld } from "../child/run-held.ts";
+import { type CommandEnd, runHeld } from "../child/run-held.ts";
 import { integer } from "../frame/arguments.ts";
 import type { Context, Run } from "../frame/context.ts";
 import { readDataFile } from "../frame/config-file.ts";
@@ -34,8 +36,9 @@ The file, YAML or JSON, has a list "tasks". A task has a "name", a "command" (a 
 export function define(command: Command, run: Run): void {
   command
     .argument("<file>", "the tasks; all nodes run the same file")
+    .option("--log-dir <folder>", "what a task writes goes to TASK.log there (default: to our own standard output and error)")
     .addHelpText("after", HELP)
-    .action((file: string) => run((context) => cron(context, file)));
+    .action((file: string, { logDir }: { readonly logDir?: string }) => run((context) => cron(context, file, logDir)));
   command
     .command("preview <file> <task>")
     .description("When it will run next.")
@@ -90,15 +93,16 @@ export function define(command: Command, run: Run): void {
       );
 }
 
-async function cron(context: Context, file: string): Promise<number> {
+async function cron(context: Context, file: string, logDir: string | undefined): Promise<number> {
   const { stop } = context.signals;
-  await (await schedulerOf(context, file)).run({ signal: stop });
+  if (logDir !== undefined) mkdirSync(logDir, { recursive: true });
+  await (await schedulerOf(context, file, logDir)).run({ signal: stop });
   return stop.reason instanceof Interruption ? signalStatus(stop.reason.signal) : EXIT.ok;
 }
 
-async function schedulerOf(context: Context, file: string): Promise<Scheduler> {
+async function schedulerOf(context: Context, file: string, logDir?: string): Promise<Scheduler> {
   const { settings, log } = context;
-  const tasks = tasksOf(context, file, await readDataFile(file));
+  const tasks = tasksOf(context, file, await readDataFile(file), logDir);
   return new Scheduler({
     store: await context.store(),
     tasks,
@@ -110,7 +114,7 @@ async function schedulerOf(context: Context, file: string): Promise<Scheduler> {
 }
 
 /** What is not about commands and durations is checked by the scheduler, which names every fault. */
-function tasksOf(context: Context, file: string, value: unknown): Task[] {
+function tasksOf(context: Context, file: string, value: unknown, logDir: string | undefined): Task[] {
   const given: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "tasks") : undefined;
   if (!Array.isArray(given) || given.length === 0) throw new ConfigError(file, ['expected a list "tasks"']);
   const faults: string[] = [];
@@ -131,13 +135,13 @@ function tasksOf(context: Context, file: string, value: unknown): Task[] {
       delete rest[field];
       rest[option] = ms;
     }
-    return { ...rest, run: (taskRun: TaskRun) => runTask(context, taskRun, words as string[]) };
+    return { ...rest, run: (taskRun: TaskRun) => runTask(context, taskRun, words as string[], logDir) };
   });
   if (faults.length > 0) throw new ConfigError(file, faults);
   return tasks as Task[];
 }
 
-async function runTask(context: Context, run: TaskRun, words: readonly string[]): Promise<Json> {
+async function runTask(context: Context, run: TaskRun, words: readonly string[], logDir: string | undefined): Promise<Json> {
   const { settings, log } = context;
   const graceMs = settings.graceMs ?? defaultGraceMs(settings.ttlMs ?? DEFAULT_TTL_MS);
   log.info(
@@ -149,7 +153,16 @@ async function runTask(context: Context, run: TaskRun, words: readonly string[])
     S3_CONSENSUS_SCHEDULED_AT: run.scheduledAt.toISOString(),
     S3_CONSENSUS_ATTEMPT: String(run.attempt),
   };
-  const end = await runHeld({ lease: run, words, graceMs, signals: undefined, log, env });
+  // The file itself, and no pipe of ours: nothing is lost, and nothing hangs, when this process dies or is stopped.
+  const output = logDir === undefined ? undefined : openSync(join(logDir, `${encodeURIComponent(run.task)}.log`), "a");
+  let end: CommandEnd;
+  try {
+    if (output !== undefined)
+      writeSync(output, `--- ${run.scheduledAt.toISOString()} attempt ${run.attempt}, fencing token ${run.fencingToken}\n`);
+    end = await runHeld({ lease: run, words, graceMs, signals: undefined, log, env, output });
+  } finally {
+    if (output !== undefined) closeSync(output);
+  }
   const status = statusOf(end);
   log.info({ task: run.task, fencingToken: run.fencingToken, status }, `${run.task}: ended with ${status}`);
   if (end.cutOff !== undefined) throw new Error(end.cutOff);
