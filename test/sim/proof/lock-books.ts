@@ -133,7 +133,8 @@ export class LockBooks {
     if (was.session !== undefined || !plan.boundedClocks || this.#cut.has(id)) return;
     const owner = ledger.history(key).acquisitions.get(was.fencingToken)?.process;
     const write = owner?.isAlive === true ? ledger.believed(owner, key, was.fencingToken) : undefined;
-    if (owner === undefined || write === undefined || lifetimeLeftMs(write) <= 1) return;
+    // Written for a session, it has no time of its own; who rewrote it with one (rule S16) believed no more (seed 92).
+    if (owner === undefined || write === undefined || write.record.session !== undefined || lifetimeLeftMs(write) <= 1) return;
     const what = `${owner.node.name}${owner.generation} was ended ${Math.round(lifetimeLeftMs(write))} ms before its time`;
     if (isMember) this.#arena.fail("I7", `${key}: the session of ${what}`);
     else if (!this.#forced.has(id)) this.#arena.fail("O2", `${key}: token ${was.fencingToken} of ${what}, and no operator asked for it`);
