@@ -3,7 +3,7 @@ import type { Instant } from "../clock/deadline.ts";
 import { link, sleep } from "../clock/wait.ts";
 import { ConsensusError, type RecordError, StoreUnavailableError, StoreUnsafeError } from "../errors.ts";
 import { MAX_RECORD_BYTES } from "../record/codec.ts";
-import type { Json, LeaseRecord } from "../record/record.ts";
+import { compareRecords, type Json, type LeaseRecord } from "../record/record.ts";
 import type { StoreVerdict } from "../store/object-store.ts";
 import { endMember } from "./end-member.ts";
 import { judge, type Judgement } from "./judge.ts";
@@ -59,11 +59,18 @@ export async function contend(lease: LeaseObject, options: ContendOptions): Prom
     return taken;
   } finally {
     for (const u of undo) u();
-    // Nobody wants what may still land, and no ttl would free it (rule S14).
-    const last = open.at(-1);
-    if (taken === undefined && last !== undefined)
-      session.abandon({ lease, nonces: open.map((a) => a.record.nonce), base: { etag: last.base?.etag } });
+    // Nobody wants what may still land, or has landed and was answered "refused", and no ttl would free it (rule S14).
+    const left = taken === undefined ? open.filter((a) => !isDecided(lease, a)) : [];
+    const last = left.at(-1);
+    if (last !== undefined) session.abandon({ lease, nonces: left.map((a) => a.record.nonce), base: { etag: last.base?.etag } });
   }
+}
+
+/** What stands there by now is neither the version that this attempt needs nor its own: it is not there, and can't come any more. */
+function isDecided(lease: LeaseObject, { base }: LogicalWrite): boolean {
+  const { current } = lease.view;
+  if (current === undefined || current.record.instance === lease.instance) return false;
+  return base === undefined || compareRecords(current.record, base.record) > 0;
 }
 
 /** @param open takes the attempts whose fate is open. */
@@ -102,7 +109,7 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
       // One that rests on what was known before this call is no answer yet: refused, it only says that a look is due.
       attempted = looks > 0;
       const sentAtMs = lease.nowMs();
-      const taken = await take(lease, options, next.by, open);
+      const taken = await take(lease, options, next.by, open, open);
       if (taken !== undefined) return taken;
       // Refused: whoever was faster is who holds it now, and that is the answer, also when the wait is over.
       const refused = (lease.view.refused?.atMs ?? -Infinity) >= sentAtMs;
@@ -255,6 +262,7 @@ export async function take(
   options: TakeOptions,
   by: Extract<Judgement, { kind: "free" }>["by"],
   open: LogicalWrite[] = [],
+  refused: LogicalWrite[] = [],
 ): Promise<Tenancy | undefined> {
   const { view } = lease;
   const { store, key, timing, session, ephemeral } = lease.settings;
@@ -288,6 +296,8 @@ export async function take(
     end.kind === "applied" ? { etag: end.etag, record: write.record, firstSentAt: end.firstSentAt } : adoptedBelowFlag(end, write.record);
   if (applied === undefined) {
     if ((end.kind === "undecided" || end.kind === "denied") && end.mayLand) open.push(write);
+    // A proxy that sends a write twice answers "refused" to one that was applied.
+    if (end.kind === "refused") refused.push(write);
     if (end.kind === "denied") throw end.error;
     if (end.kind === "refused" || end.kind === "settled") view.noteRefused(write.base?.etag, lease.nowMs());
     const givesUp = options.signal.aborted || leftOf(options, lease) <= 0;

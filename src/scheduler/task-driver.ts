@@ -2,6 +2,7 @@
 import { ConsensusError } from "../errors.ts";
 import type { SessionTie } from "../lease/session-tie.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
+import { defaultPollMs } from "../lease/timing.ts";
 import type { Emitter, Logger } from "../lease/wiring.ts";
 import { sleep } from "../clock/wait.ts";
 import type { Json } from "../record/record.ts";
@@ -185,6 +186,9 @@ export class TaskDriver {
       const plan = await this.#plan(asked, turn);
       // Another scheduler of this process, or a look for people, has seen a newer version meanwhile: that one was not judged.
       if (this.#record.etag !== etag) continue;
+      const writes = plan.kind === "mark" || plan.kind === "claim";
+      if (writes && looked && this.#record.isInDoubt)
+        return { elsewhere: true, nextAtMs: this.#nowMs() + defaultPollMs(this.#context.config.timing.ttlMs) };
       switch (plan.kind) {
         case "superseded":
           return { elsewhere: false, nextAtMs: this.#superseded() };

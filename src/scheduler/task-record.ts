@@ -49,6 +49,12 @@ export class TaskRecord {
     return current === undefined && !absent;
   }
 
+  /** The very version that stands there was refused as a base a moment ago, and looking showed nothing newer: the store is in doubt about the key (rule W6). */
+  get isInDoubt(): boolean {
+    const { current, refused } = this.lease.view;
+    return refused !== undefined && refused.etag === current?.etag && this.#object.nowMs() - refused.atMs < this.#object.settings.pollMs;
+  }
+
   get isOwn(): boolean {
     return this.#ownEtag !== undefined && this.etag === this.#ownEtag;
   }

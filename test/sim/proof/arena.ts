@@ -10,13 +10,16 @@ import { AWS_PROFILE, SimS3 } from "../../../src/testing/sim/sim-s3.ts";
 import { SimStore, type Attempt } from "../../../src/testing/sim/sim-store.ts";
 import { World } from "../../../src/testing/sim/world.ts";
 import { Coverage } from "./coverage.ts";
-import { Ledger, lifetimeLeftMs } from "./ledger.ts";
+import { Ledger, lifetimeLeftMs, type WriteEntry } from "./ledger.ts";
 import { isTampered, type NodePlan, type Plan } from "./plan.ts";
 import { Program } from "./program.ts";
+import { FencedBooks } from "./fenced-books.ts";
 import { LockBooks } from "./lock-books.ts";
 import { LockProgram, SessionProgram } from "./lock-program.ts";
 import { memberKeyOf, viewOf } from "./record-view.ts";
 import type { Resident } from "./resident.ts";
+import { TaskBooks } from "./task-books.ts";
+import { TaskProgram } from "./task-program.ts";
 import { FencedResource } from "./resource.ts";
 import { describe, Terms, type TrackedTerm } from "./terms.ts";
 import { doubt, isOperation, operate } from "./operator.ts";
@@ -24,6 +27,8 @@ import { Violation } from "./violation.ts";
 
 const WAKE_ORDERS: readonly WakeOrder[] = ["as-they-came", "timers-first", "answers-first"];
 const ELECTIONS = "locks/elections/";
+const TASKS = "locks/tasks/";
+const FACES = { locks: LockProgram, session: SessionProgram, scheduler: TaskProgram };
 /** Timers fire late by this much in the mean; see `NOTICE_MS` of terms.ts. */
 const TIMER_LAG_MS = 0.2;
 /** More requests for a key in a ttl than any mixture of faults explains: so many, and four more a second for what is tried again and again. */
@@ -58,6 +63,8 @@ export class Arena {
   readonly terms: Terms;
   readonly resource: FencedResource;
   readonly locks: LockBooks = new LockBooks(this);
+  readonly fenced: FencedBooks;
+  readonly tasks: TaskBooks = new TaskBooks(this);
   readonly members: readonly Member[];
   /** Faults are over: from now on a leader keeps leading. */
   isCalm = false;
@@ -78,7 +85,11 @@ export class Arena {
       onAcquired: (key, by) => this.#acquired(key, by),
       onReleasing: (key, token, by) => this.#releasing(key, token, by),
       onSent: (write) => this.locks.sent(write),
-      onApplied: (key, before, record, write) => this.locks.applied(key, before, record, write),
+      onApplied: (key, before, record, write) => {
+        this.locks.applied(key, before, record, write);
+        if (key.startsWith(TASKS)) this.tasks.applied(key, before.current, record, write?.process.node.name);
+      },
+      onRefused: (write) => this.#refused(write),
     });
     const tampered = isTampered(plan);
     this.terms = new Terms(this.world, this.coverage, {
@@ -89,6 +100,7 @@ export class Arena {
       onTerm: ({ process, key, token }) => this.ledger.noteTerm(process, key, token),
       onLoss: (term) => this.#lost(term),
     });
+    this.fenced = new FencedBooks(this);
     this.resource = new FencedResource(this.world, this.ledger, this.coverage);
     this.members = plan.nodes.map((node) => this.#member(node));
     for (const window of plan.windows) this.#arrange(window);
@@ -112,6 +124,11 @@ export class Arena {
   /** The key of a lock's record. */
   lockKey(name: string): string {
     return leaseKey("locks/", "locks", name);
+  }
+
+  /** The key of a task's record. */
+  taskKey(name: string): string {
+    return leaseKey("locks/", "tasks", name);
   }
 
   /** Requests of a node's process for the elections so far. */
@@ -241,10 +258,7 @@ export class Arena {
     Object.assign(member, { isClosed: false, period: 0, sentInPeriod: 0 });
     member.programs = this.plan.keys.map((key) => new Program(this, process, store, key, member.plan));
     const faces = (this.plan.faces ?? []).filter((face) => face.node === member.plan.name);
-    member.residents = [
-      ...member.programs,
-      ...faces.map((face) => new (face.kind === "locks" ? LockProgram : SessionProgram)(this, process, store, face)),
-    ];
+    member.residents = [...member.programs, ...faces.map((face) => new FACES[face.kind](this, process, store, face))];
     for (const resident of member.residents) resident.start();
   }
 
@@ -356,6 +370,13 @@ export class Arena {
     }
   }
 
+  /** A write of a task's record was refused, and had not been applied. */
+  #refused({ key, kind }: WriteEntry): void {
+    if (!key.startsWith(TASKS)) return;
+    if (kind === "acquire") this.coverage.saw("tick claimed by another");
+    if (kind === "release") this.coverage.saw("late finish of a run refused");
+  }
+
   /** Whether the record of a lock names this session: one that was rewritten with a time of its own is freed by that alone. */
   #names(term: TrackedTerm, member: string): boolean {
     const { current } = this.ledger.history(term.key);
@@ -365,6 +386,9 @@ export class Arena {
   /** S2, H2: what a user is told is held rests on a write that was acknowledged and whose time is not over. */
   #held(tracked: TrackedTerm): void {
     const { base, process } = tracked;
+    const parted = process.node.clocksPartedAtMs;
+    // What was sent while the wall clock was set wrong may seem older than the write before it.
+    if (parted !== undefined && process.node.monotonicMs() - parted < 2 * tracked.ttlMs) return;
     const write = this.ledger.newest(process, base.key, base.token);
     if (write !== undefined && lifetimeLeftMs(write) < -1)
       this.fail(

@@ -5,6 +5,7 @@ import type { Held } from "../../../src/lease/held.ts";
 import type { ConsensusEvent } from "../../../src/lease/wiring.ts";
 import type { HoldOptions, LockApi } from "../../../src/locks/api.ts";
 import type { Locks } from "../../../src/locks/locks.ts";
+import { fencedObject } from "../../../src/fencing/fenced-object.ts";
 import { KeyedRandom } from "../../../src/testing/sim/keyed-random.ts";
 import type { SimStore } from "../../../src/testing/sim/sim-store.ts";
 import type { Arena } from "./arena.ts";
@@ -83,6 +84,8 @@ export class Caller {
         return this.#slot(stop);
       case "one-shot":
         return this.#oneShot(key, stop);
+      case "fenced":
+        return this.#fenced(key, stop);
     }
   }
 
@@ -116,7 +119,7 @@ export class Caller {
     try {
       const lock = await locks.tryAcquire(key, { signal: stop });
       if (held) arena.fail("I13", `${this.#who}: a call inside of its own withLock of "${key}" was not refused`);
-      if (lock !== undefined) await this.#giveBack(this.#track(key, lock), 0);
+      if (lock !== undefined) await this.#giveBack(this.#track(key, lock), lock, 0);
     } catch (error) {
       if (error instanceof ReentrantLockError) arena.coverage.saw("reentrant call refused");
       else this.#expectKnown(error, "reenter", stop);
@@ -137,7 +140,7 @@ export class Caller {
       if (this.#random.chance(0.5))
         await sleep(this.#env.store.clock, arena.plan.latency.meanMs * this.#random.unit(), { keepAlive: true });
     }
-    await this.#giveBack(tracked);
+    await this.#giveBack(tracked, lock);
   }
 
   async #try(key: string, stop: AbortSignal): Promise<void> {
@@ -157,7 +160,7 @@ export class Caller {
     }
     const tracked = this.#track(key, lock);
     await this.#work(tracked, stop);
-    await this.#giveBack(tracked);
+    await this.#giveBack(tracked, lock);
   }
 
   /** Waits, and is told to give up, at any moment: in the queue, between two looks, in the middle of an acquisition. */
@@ -173,7 +176,7 @@ export class Caller {
       const lock = await locks.acquire(key, { ...this.#hold(), signal: impatience.signal, askHolder: this.#random.chance(0.3) });
       const tracked = this.#track(key, lock);
       await this.#work(tracked, stop);
-      await this.#giveBack(tracked);
+      await this.#giveBack(tracked, lock);
     } catch (error) {
       if (error !== enough) throw error;
       arena.coverage.saw("waiter gave up");
@@ -208,7 +211,7 @@ export class Caller {
       arena.coverage.saw("lock handed off and resumed");
       const tracked = this.#track(offer.key, lock);
       await this.#work(tracked, stop);
-      await this.#giveBack(tracked, 0);
+      await this.#giveBack(tracked, lock, 0);
     } catch (error) {
       if (error instanceof NotHeldError && offer.won === 1) arena.coverage.saw("of two that resume one was refused");
       throw error;
@@ -259,7 +262,7 @@ export class Caller {
     const name = `s#${slot.index}`;
     const tracked = this.#track(name, slot);
     await this.#work(tracked, stop);
-    await this.#giveBack(tracked);
+    await this.#giveBack(tracked, slot);
   }
 
   /** As a function does: nothing is renewed, and the signal aborts before the time that is left is over. */
@@ -272,6 +275,36 @@ export class Caller {
       await this.#under(tracked, () => this.#work(tracked, stop));
       arena.coverage.count("one-shot locks");
     });
+  }
+
+  /** A new holder raises the bar, reads, and writes; some do not look whether they still hold it, and are told by the object. */
+  async #fenced(key: string, stop: AbortSignal): Promise<void> {
+    const { arena, locks, plan, store } = this.#env;
+    const lock = await locks.acquire(key, { ...this.#hold(), waitMs: this.#waitMs(), signal: stop });
+    const tracked = this.#track(key, lock);
+    const object = fencedObject(store, key);
+    const isCareless = this.#random.chance(0.5);
+    const fence = isCareless ? { key: lock.key, fencingToken: lock.fencingToken } : lock;
+    const o = { signal: stop, timeoutMs: Math.max(100, 4 * plan.ttlMs) };
+    try {
+      if (this.#random.chance(0.5)) await object.open(fence, o);
+      for (let n = 0; n < 4; n++) {
+        const body = `${this.#who} wrote ${this.#turn++}`;
+        try {
+          await object.put(body, fence, o);
+          arena.fenced.resolved(body);
+        } catch (error) {
+          if (ConsensusError.is(error) && error.code === "FENCED_OUT") arena.fenced.refused(body);
+          throw error;
+        }
+        await sleep(store.clock, plan.ttlMs * this.#random.magnitude(0.01, 2), {
+          signal: isCareless ? stop : lock.signal,
+          keepAlive: true,
+        });
+      }
+    } finally {
+      await this.#giveBack(tracked, lock);
+    }
   }
 
   /** Nothing may be given back until `what` has settled (rule H7). */
@@ -292,9 +325,8 @@ export class Caller {
     await work(arena, tracked, { clock, random: this.#random, ttlMs: plan.ttlMs, stop, leftMs, keepAlive: true });
   }
 
-  async #giveBack(tracked: TrackedTerm, minHoldMs: number = this.#env.plan.minHoldMs ?? 0): Promise<void> {
+  async #giveBack(tracked: TrackedTerm, held: Held, minHoldMs: number = this.#env.plan.minHoldMs ?? 0): Promise<void> {
     const { arena, program } = this.#env;
-    const held = tracked.term;
     const believed = held.isHeld();
     const closedForMs = minHoldMs - held.heldForMs;
     const renewing = arena.ledger.openWrites(program.process).some((w) => w.key === tracked.key && w.kind === "renew");
@@ -367,4 +399,4 @@ export class Caller {
 }
 
 /** Nothing that these programs do deserves them. */
-const UNEXPECTED: ReadonlySet<string> = new Set(["CONFIG", "REENTRANT", "FENCED_OUT"]);
+const UNEXPECTED: ReadonlySet<string> = new Set(["CONFIG", "REENTRANT"]);

@@ -42,6 +42,14 @@ export const NAMED_STATES = [
   "session released with its locks",
   "lock write landed after its session ended",
   "late lock write of a session cleaned up",
+  // Fenced objects.
+  "fenced put refused",
+  "fenced write without a reply found to be its own",
+  // Tasks.
+  "tick claimed by another",
+  "run abandoned and tried again",
+  "late finish of a run refused",
+  "missed run caught up with",
 ] as const;
 
 export type NamedState = (typeof NAMED_STATES)[number];

@@ -53,6 +53,8 @@ export interface LedgerWatcher {
   readonly onAcquired: (key: string, by: SimProcess) => void;
   /** A release, at the moment that it is first sent. */
   readonly onReleasing: (key: string, token: number, by: SimProcess) => void;
+  /** A write that the store refused to its sender, and had not applied. */
+  readonly onRefused: (write: WriteEntry) => void;
   /** A write that the code sends, at each attempt. */
   readonly onSent: (write: WriteEntry) => void;
   /** A write of the code, at the moment that the store applies it; `history` shows what was there before. */
@@ -145,7 +147,7 @@ export class Ledger {
   #sent(attempt: Attempt): void {
     const { operation, process } = attempt;
     if (operation.kind !== "create" && operation.kind !== "replace") return;
-    const record = viewOf(operation.body);
+    const record = isLease(operation.key) ? viewOf(operation.body) : undefined;
     if (record === undefined) return;
     const known = this.#writes.get(record.nonce);
     if (known !== undefined) {
@@ -190,7 +192,7 @@ export class Ledger {
   #answered(attempt: Attempt): void {
     const { outcome, operation } = attempt;
     if (outcome?.kind === "reply" && operation.kind === "replace" && outcome.reply.status === 404) {
-      if (viewOf(operation.body) !== undefined) this.#coverage.saw("404 on If-Match");
+      if (isLease(operation.key)) this.#coverage.saw("404 on If-Match");
     }
     const write = this.#writeOfAttempt(attempt);
     if (write === undefined) return;
@@ -203,6 +205,7 @@ export class Ledger {
     if (status === 409) write.conflicts++;
     if (status === 412 || status === 404) {
       write.refused = true;
+      if (!write.applied) this.#watcher.onRefused(write);
       if (write.applied && write.lostReplies > 0) this.#coverage.saw("412 after an own lost reply");
     }
     if (status !== 200) return;
@@ -218,8 +221,7 @@ export class Ledger {
   }
 
   #applied({ key, body, etag, by }: AppliedWrite): void {
-    // The hidden folder is the probe's.
-    if (key.startsWith(".")) return;
+    if (!isLease(key)) return;
     const history = this.history(key);
     const record = viewOf(body);
     const before = history.current;
@@ -277,9 +279,14 @@ export class Ledger {
 
   #writeOfAttempt({ operation }: Attempt): WriteEntry | undefined {
     if (operation.kind !== "create" && operation.kind !== "replace") return undefined;
-    const record = viewOf(operation.body);
+    const record = isLease(operation.key) ? viewOf(operation.body) : undefined;
     return record === undefined ? undefined : this.#writes.get(record.nonce);
   }
+}
+
+/** Not the probe's hidden folder, fenced objects, or what operators want of a task: they are no leases. */
+function isLease(key: string): boolean {
+  return /^locks\/(elections|locks|members|tasks)\/[^~]*$/.test(key);
 }
 
 function believedKey(process: SimProcess, key: string): string {

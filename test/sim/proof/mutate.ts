@@ -9,6 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { RULES, type Edit, type Mutant } from "./mutants.ts";
+import { FACES } from "./mutants-faces.ts";
 import { PROMISES } from "./promises.ts";
 
 /** The project: this file runs from `.cache/sim-build/test/sim/proof`. */
@@ -35,7 +36,7 @@ async function main(): Promise<number> {
       check: { type: "boolean", default: false },
     },
   });
-  const chosen = [...RULES, ...PROMISES].filter((m) => positionals.length === 0 || positionals.some((p) => m.id.startsWith(p)));
+  const chosen = [...RULES, ...PROMISES, ...FACES].filter((m) => positionals.length === 0 || positionals.some((p) => m.id.startsWith(p)));
   if (values.list) {
     for (const m of chosen)
       console.log(`${m.id.padEnd(36)} ${m.breaks}${m.masked === undefined ? "" : `\n${" ".repeat(37)}masked: ${m.masked}`}`);
@@ -74,7 +75,7 @@ async function hunt(mutant: Mutant, args: readonly string[]): Promise<Outcome> {
   const folder = join(WORK, mutant.id);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const part of ["src", "test/sim", "package.json", "tsconfig.json"])
+  for (const part of ["src", "test/sim", "test/mutants", "package.json", "tsconfig.json"])
     cpSync(join(ROOT, part), join(folder, part), { recursive: true });
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"), "dir");
   for (const edit of mutant.edits) {

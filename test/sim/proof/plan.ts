@@ -40,14 +40,15 @@ export const LOCK_ACTIONS = [
   "one-shot",
   "reenter",
   "renew-and-release",
+  "fenced",
 ] as const;
 export type LockAction = (typeof LOCK_ACTIONS)[number];
 
-/** Another face of the package on one node: `Locks`, or a `Session` with its locks and perhaps an election. */
+/** Another face of the package on one node: `Locks`, a `Session` with its locks and perhaps an election, or a `Scheduler`. */
 export interface FacePlan {
-  readonly kind: "locks" | "session";
+  readonly kind: "locks" | "session" | "scheduler";
   readonly node: string;
-  /** Names of locks: shared by all faces of a world. */
+  /** Names of locks, or of tasks: shared by all faces of a world. */
   readonly keys: readonly string[];
   /** How many use it at once. */
   readonly callers: number;
@@ -63,6 +64,20 @@ export interface FacePlan {
   readonly maxHoldMs?: number | undefined;
   /** Sessions: the election that runs over it, if one does. */
   readonly election?: string | undefined;
+  /** Schedulers: what each task is like, for all nodes. */
+  readonly task?: TaskPlan | undefined;
+  /** Schedulers: called as functions are, with `runDue`. */
+  readonly functions?: boolean | undefined;
+}
+
+export interface TaskPlan {
+  readonly everyMs: number;
+  readonly retries: number;
+  readonly retryDelayMs?: number | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly graceMs?: number | undefined;
+  readonly missed?: "once" | "skip" | { readonly all: { readonly max: number; readonly windowMs: number } } | undefined;
+  readonly overlap?: "skip" | "queue" | undefined;
 }
 
 export interface Plan {

@@ -71,6 +71,7 @@ async function play(arena: Arena): Promise<void> {
   arena.startAll();
   await findLeaders(arena);
   await findHolders(arena);
+  await findRuns(arena);
   await keepLeaders(arena);
 }
 
@@ -91,7 +92,7 @@ async function findLeaders(arena: Arena): Promise<void> {
 /** Every lock has a new holder again, whatever was left behind on it: nothing is stuck (S13, S14). */
 async function findHolders(arena: Arena): Promise<void> {
   const { plan, world } = arena;
-  const faces = plan.faces ?? [];
+  const faces = (plan.faces ?? []).filter((face) => face.kind !== "scheduler");
   const names = [...new Set(faces.flatMap((face) => face.keys))];
   const since = world.nowMs;
   const before = new Map(names.map((name) => [name, arena.ledger.history(arena.lockKey(name)).highestToken]));
@@ -102,6 +103,26 @@ async function findHolders(arena: Arena): Promise<void> {
     if (!isTaken()) throw new Violation("I9", `nobody could take ${name} within ${Math.round(boundMs)} ms after everything was calm again`);
   }
   arena.coverage.count("locks calm", names.length);
+}
+
+/** Every task is claimed again: a tick comes, whoever was in the middle of a run is done or dead, and what was paused has been taken back. */
+async function findRuns(arena: Arena): Promise<void> {
+  const { plan, world } = arena;
+  // What a fast clock claimed before its time is not due again until that time has come.
+  if (plan.nodes.some((node) => arena.tasks.mayBeFast(node.name))) return;
+  const schedulers = (plan.faces ?? []).filter((face) => face.kind === "scheduler");
+  const longest = (of: (face: FacePlan) => number | undefined): number => Math.max(0, ...schedulers.map((face) => of(face) ?? 0));
+  const slowest = Math.min(...plan.nodes.map((n) => n.rate));
+  const boundMs = failoverBoundMs(plan) + (3 * longest((f) => f.task?.everyMs) + 16 * longest((f) => f.ttlMs) + 60_000) / slowest;
+  const since = world.nowMs;
+  for (const name of new Set(schedulers.flatMap((face) => face.keys))) {
+    const key = arena.taskKey(name);
+    const before = arena.tasks.claims(key);
+    const isClaimed = (): boolean => arena.tasks.claims(key) > before;
+    await world.runUntil(since + boundMs, isClaimed);
+    if (!isClaimed()) throw new Violation("I9", `${name} was not run within ${Math.round(boundMs)} ms after everything was calm again`);
+    arena.coverage.count("tasks calm");
+  }
 }
 
 /** How long every caller may take to come round to a lock: it waits, holds, rests; and what keeps a lock closed after its holder. */

@@ -34,7 +34,11 @@ export function planOf(seed: number, limits: SwarmLimits): Plan {
 function withFaces(plan: Plan): Plan & { readonly faces: readonly FacePlan[] } {
   const { seed, nodes, profile } = plan;
   const baseTtlMs = nodes[0]?.ttlMs ?? 0;
-  return { ...plan, faces: facesOf({ seed, baseTtlMs, storeTime: profile.storeTime === true, nodes }) };
+  const faces = facesOf({ seed, baseTtlMs, storeTime: profile.storeTime === true, dates: profile.dates !== false, nodes });
+  if (!faces.some((face) => face.kind === "scheduler")) return { ...plan, faces };
+  // A machine whose clock is more than a day off claims no tick.
+  const near = nodes.map((node) => ({ ...node, wallOffsetMs: Math.max(-7e7, Math.min(7e7, node.wallOffsetMs)) }));
+  return { ...plan, nodes: near, faces };
 }
 
 function electionPlanOf(seed: number, limits: SwarmLimits): Plan {

@@ -5,7 +5,7 @@
  * Belief is read from `remainingMs`, which only looks: asking `isHeld()` after each event would end terms that the code had not noticed yet
  * and so hide a missing timer. What `isHeld()` says is judged when the user's program asks it.
  */
-import type { Held } from "../../../src/lease/held.ts";
+import type { Lease } from "../../../src/lease/held.ts";
 import type { SimProcess } from "../../../src/testing/sim/sim-node.ts";
 import type { World } from "../../../src/testing/sim/world.ts";
 import type { Coverage } from "./coverage.ts";
@@ -21,7 +21,7 @@ export interface Tenancy {
 }
 
 export interface TrackedTerm {
-  readonly term: Held;
+  readonly term: Lease;
   /** The key of its record. */
   readonly key: string;
   readonly token: number;
@@ -65,7 +65,7 @@ export class Terms {
   readonly #rules: TermRules;
   /** Terms that may still be believed in, by key. */
   readonly #live = new Map<string, Set<TrackedTerm>>();
-  readonly #all = new WeakMap<Held, TrackedTerm>();
+  readonly #all = new WeakMap<Lease, TrackedTerm>();
   /** The newest term of each process and key. */
   readonly #newest = new WeakMap<SimProcess, Map<string, TrackedTerm>>();
 
@@ -81,7 +81,7 @@ export class Terms {
   }
 
   /** @param key of its record, where the term's own key is a name */
-  track(term: Held, process: SimProcess, ttlMs: number, key: string = term.key): TrackedTerm {
+  track(term: Lease, process: SimProcess, ttlMs: number, key: string = term.key): TrackedTerm {
     const known = this.#all.get(term);
     if (known !== undefined) return known;
     const { fencingToken: token } = term;
