@@ -44,7 +44,7 @@ function faceOf({ seed, baseTtlMs, storeTime }: FaceDraft, kind: "locks" | "sess
   const own = {
     node,
     keys,
-    callers: 1 + random.below(4),
+    callers: 1 + random.below(3),
     actions: actions.length === 0 ? ["with" as const] : actions,
     ttlMs,
     drainMs: Math.round(ttlMs * random.magnitude(0.1, 5)),
