@@ -289,7 +289,7 @@ export class Caller {
     try {
       if (this.#random.chance(0.5)) await object.open(fence, o);
       for (let n = 0; n < 4; n++) {
-        const body = `${this.#who} wrote ${this.#turn++}`;
+        const body = `${n} of ${key} by ${tracked.token}`;
         try {
           await object.put(body, fence, o);
           arena.fenced.resolved(body);
