@@ -138,12 +138,12 @@ describe("slots", () => {
   });
 
   it("a search that fails has no request under way any more", async () => {
-    const { world, node, locks, other } = bench();
+    const { world, locks, other } = bench();
     const b = other("b");
     for (let i = 0; i < 3; i++) await world.until(locks.slot("worker", { slots: 3 }));
-    node.faults({ kind: "slow-reply", on: "get", times: 1, ms: 4_000 });
-    b.node.faults({ kind: "lose-reply", on: "get", times: 1 });
-    b.node.faults({ kind: "slow-reply", on: "get", times: 1, ms: 6_000 });
+    // The first look fails at once, the others take their time.
+    b.node.faults({ kind: "reset", on: "get", times: 1 });
+    b.node.faults({ kind: "slow-reply", on: "get", times: Infinity, ms: 3_000 });
     const refused = await world.until(b.locks.slot("worker", { slots: 3, waitMs: 0 })).catch((e: unknown) => e);
     expect(refused).toBeInstanceOf(Error);
     expect(b.node.inFlight).toBe(0);

@@ -129,6 +129,10 @@ export class LockBooks {
     const { coverage, ledger, plan } = this.#arena;
     const isMember = key.includes("members/");
     if (isMember) coverage.saw("session ended by another");
+    const member = memberKeyOf(was);
+    const session = member === undefined ? undefined : ledger.history(member);
+    if (session?.current?.state === "held" && session.current.fencingToken === was.session?.token)
+      this.#arena.fail("S15", `${key}: freed by another while the session that it names is alive in the store`);
     const id = idOf(key, was.fencingToken);
     if (was.session !== undefined || !plan.boundedClocks || this.#cut.has(id)) return;
     const owner = ledger.history(key).acquisitions.get(was.fencingToken)?.process;
@@ -163,8 +167,13 @@ export class LockBooks {
     } else if (was.state === "held" || was.endedBy === "other") closedMs = Math.max(closedMs, was.lockDelayMs ?? 0);
     if (!plan.boundedClocks || closedMs === 0 || this.#handedOff.has(idOf(key, was.fencingToken))) return;
     if (closedMs === was.lockDelayMs) coverage.saw("lock delay waited for");
-    if (world.nowMs - sinceMs < closedMs * SHORTEST - GRACE_MS)
-      this.#arena.fail("C6", `${key}: taken ${Math.round(world.nowMs - sinceMs)} ms after it was to stay closed for ${closedMs} ms`);
+    // A dead holder's delay begins when its time is over.
+    const aliveMs = was.state === "held" && member === undefined ? was.ttlMs - was.marginMs : 0;
+    if (world.nowMs - sinceMs < aliveMs + closedMs * SHORTEST - GRACE_MS)
+      this.#arena.fail(
+        "C6",
+        `${key}: taken ${Math.round(world.nowMs - sinceMs - aliveMs)} ms after it was to stay closed for ${closedMs} ms`,
+      );
   }
 }
 
