@@ -6,7 +6,7 @@ const KINDS = { elections: "election", locks: "lock", ephemeral: "ephemeral", me
 const USUAL_PREFIX = "locks/";
 
 /** The command for the object at `key`; `undefined` where it is no lease's. */
-export function commandFor(key: string, command: "repair" | "accept-regression", more = ""): string | undefined {
+export function commandFor(key: string, command: "repair" | "accept-regression" | "force-unlock", more = ""): string | undefined {
   const [, prefix = "", space = "", segment = ""] = /^(.*\/|)(elections|locks|ephemeral|members|tasks)\/([^/]+)$/s.exec(key) ?? [];
   const name = unescapeName(segment);
   if (segment === "" || name === undefined) return undefined;

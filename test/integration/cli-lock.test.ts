@@ -66,7 +66,7 @@ describe("one lock, two shells", () => {
     const refused = await runCli(["lock", "busy", "--status-file", path, "--", "echo", "never"], { env });
     expect({ status: refused.status, out: refused.out }).toEqual({ status: 75, out: "" });
     expect(refused.err).toMatch(
-      /lock "busy" is held by the-holder \(fencing token 1\)\n {2}since .*ago.*\n {2}renewed .*\n {2}free .*at the latest.*\n {2}says .*871/,
+      /lock "busy" is held by the-holder \(fencing token 1\)\n {2}since .*ago.*\n {2}renewed .*\n {2}free .*at the latest.*\n {2}says .*871.*\n {2}cut off {2}s3-consensus force-unlock --token 1 busy/,
     );
     expect(statusLine(path)).toMatchObject({ outcome: "held", status: 75, holder: "the-holder", fencingToken: 1 });
     expect((await runCli(["lock", "busy", "--conflict-exit-code", "3", "--", "true"], { env })).status).toBe(3);

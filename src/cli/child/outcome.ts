@@ -4,10 +4,12 @@ import { constants } from "node:os";
 import { systemClock } from "../../clock/system.ts";
 import { ConfigError, ConsensusError, type HolderInfo, LockHeldError, messageOf } from "../../errors.ts";
 import type { Held, Lease } from "../../lease/held.ts";
+import { commandFor } from "../../record/way-out.ts";
 import type { Context } from "../frame/context.ts";
 import { EXIT, exitCodeOf, signalStatus } from "../frame/exit-codes.ts";
 import { durationText, printable } from "../frame/output.ts";
 import { Interruption } from "../frame/signals.ts";
+import { keyOf } from "../view/catalogue.ts";
 import { type CommandEnd, runHeld } from "./run-held.ts";
 
 export type Kind = "lock" | "election" | "task";
@@ -116,7 +118,7 @@ export async function concluded(
 }
 
 function failure(
-  { log }: Context,
+  { log, settings }: Context,
   { kind, name }: { readonly kind: Kind; readonly name: string },
   e: unknown,
   conflictExitCode: number,
@@ -125,7 +127,10 @@ function failure(
   if (e instanceof Interruption) return { outcome: "interrupted", status: signalStatus(e.signal), reason };
   if (e instanceof LockHeldError) {
     const [holder] = e.holders;
-    log.error({ ...holder }, heldText(`${kind} "${name}"`, holder, systemClock.wallMs()));
+    const held = keyOf(settings.prefix, kind, kind === "lock" ? holder.key : name);
+    const command = commandFor(held, "force-unlock", `--token ${holder.fencingToken}`);
+    const cutOff = command === undefined ? "" : `\n  cut off  ${printable(command)}`;
+    log.error({ ...holder }, heldText(`${kind} "${name}"`, holder, systemClock.wallMs()) + cutOff);
     return { outcome: "held", status: conflictExitCode, reason, holder: holder.holder, key: e.key, fencingToken: holder.fencingToken };
   }
   log.error({ code: ConsensusError.is(e) ? e.code : "INTERNAL", err: e }, reason);
