@@ -189,7 +189,7 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
     const fatal = errors.find((e) => e.code === "STORE_UNSAFE") ?? (errors.length === ends.length ? errors[0] : undefined);
     if (fatal !== undefined) throw fatal;
     const runs = ends.flatMap(({ task, ran }) => ran.map((entry) => toRunRecord(task, entry)));
-    const nowMs = this.#store.time.now()?.atLeastMs ?? this.#store.clock.wallMs();
+    const nowMs = this.#store.time.estimateMs();
     const next = (await Promise.all([...this.#drivers.values()].map(async (d) => (await d.schedule).next(nowMs)))).filter(
       (t) => t !== undefined,
     );
@@ -298,7 +298,7 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
   /** Nodes claim its ticks again, from now on: what was due meanwhile is left out. */
   async unpause(task: Names<T>): Promise<void> {
     await this.#change(task, (now) => {
-      const at = this.#store.time.now()?.atLeastMs ?? this.#store.clock.wallMs();
+      const at = this.#store.time.estimateMs();
       return now.paused ? { ...now, paused: false, notBeforeMs: Math.max(now.notBeforeMs, at) } : now;
     });
   }

@@ -7,7 +7,10 @@ import { clockGapMs, type Instant, readClocks } from "../clock/deadline.ts";
 import type { Clock } from "../clock/clock.ts";
 import type { ListResult, ObjectStore, ReadResult, StoreVerdict, WriteResult } from "../store/object-store.ts";
 
-/** How much a clock may run wrong between two answers. */
+/**
+ * How much a clock may run wrong between two answers: ten times what a machine's clock does that is kept right. A worse one may claim a tick early, by
+ * its error over the time since the newest answer (an hour at most).
+ */
 const DRIFT = 1e-4;
 /** Clocks that parted so far say nothing any more: a suspended machine, or a clock that was set. */
 const MAX_GAP_MS = 1000;
@@ -27,6 +30,7 @@ export interface StoreNow {
 export class StoreTime {
   readonly #clock: Clock;
   #samples: Sample[] = [];
+  #newest: Sample | undefined;
   /** Answers came, and none had a date: there is only the own clock to go by. */
   #dateless = false;
 
@@ -37,7 +41,8 @@ export class StoreTime {
   note(dateMs: number | undefined, sentAt: Instant): void {
     this.#dateless = dateMs === undefined;
     if (dateMs === undefined) return;
-    this.#samples.push({ dateMs, sentAt, at: readClocks(this.#clock) });
+    this.#newest = { dateMs, sentAt, at: readClocks(this.#clock) };
+    this.#samples.push(this.#newest);
     if (this.#samples.length > MAX_SAMPLES) this.#forgetOne();
   }
 
@@ -64,6 +69,17 @@ export class StoreTime {
     return all.atLeastMs <= all.atMostMs ? all : bounds([newest], now);
   }
 
+  /**
+   * For what must be told though the clocks have parted since the newest answer: counted on from there by the clock that moved less, which is early
+   * rather than late. The own clock where no answer had a date.
+   */
+  estimateMs(): number {
+    const known = this.now();
+    if (known !== undefined) return known.atLeastMs;
+    const now = readClocks(this.#clock);
+    return this.#newest === undefined ? now.wallMs : leastBy(this.#newest, now);
+  }
+
   /** By how much this machine's clock is ahead of the store's for certain; negative: behind. 0 where it may be right. */
   aheadMs(): number {
     const now = this.now();
@@ -80,11 +96,13 @@ export class StoreTime {
   }
 }
 
+function leastBy({ dateMs, at }: Sample, now: Instant): number {
+  const elapsedMs = Math.min(now.monotonicMs - at.monotonicMs, now.wallMs - at.wallMs);
+  return dateMs + Math.max(0, elapsedMs) * (1 - DRIFT);
+}
+
 function bounds(samples: readonly Sample[], now: Instant): StoreNow {
-  const least = samples.map(({ dateMs, at }) => {
-    const elapsedMs = Math.min(now.monotonicMs - at.monotonicMs, now.wallMs - at.wallMs);
-    return dateMs + Math.max(0, elapsedMs) * (1 - DRIFT);
-  });
+  const least = samples.map((sample) => leastBy(sample, now));
   const most = samples.map(({ dateMs, sentAt }) => {
     const elapsedMs = Math.max(now.monotonicMs - sentAt.monotonicMs, now.wallMs - sentAt.wallMs);
     return dateMs + 1000 + Math.max(0, elapsedMs) * (1 + DRIFT);

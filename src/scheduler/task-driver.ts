@@ -216,8 +216,7 @@ export class TaskDriver {
   }
 
   #nowMs(): number {
-    const { store } = this.#context;
-    return store.time.now()?.atLeastMs ?? store.clock.wallMs();
+    return this.#context.store.time.estimateMs();
   }
 
   /** @throws RecordError, and what reading the control object throws. */
