@@ -31,6 +31,12 @@ export function minioVersionOf(runner: MinioRunner | null): string {
   return /RELEASE\.[\w-]+/.exec(said)?.[0] ?? MINIO_MODULE.slice(MINIO_MODULE.lastIndexOf("@") + 1);
 }
 
+/** The version of its module that a program built by Go carries, as `go version` reads it. */
+export function goVersionOf(path: string | null): string {
+  const said = path === null ? "" : run("go", ["version", "-m", path]).stdout;
+  return /^\tmod\t\S+\tv(\S+)/m.exec(said)?.[1] ?? "of an unknown version";
+}
+
 export async function findVersitygw(): Promise<string> {
   return await fromGo("versitygw", `github.com/versity/versitygw/cmd/versitygw@${VERSIONS.versitygw}`, "half a minute, once");
 }
