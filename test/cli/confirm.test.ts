@@ -1,5 +1,5 @@
 /** What changes other people's things says first what it will do, and is not done without a yes. */
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PassThrough } from "node:stream";
 import { confirmed } from "../../src/cli/frame/confirm.ts";
 import type { Context } from "../../src/cli/frame/context.ts";
@@ -48,8 +48,14 @@ describe("a plan", () => {
     ["yep", false],
     ["maybe yes", false],
   ])("is asked for on a terminal: %j is %s", async (answer, goesOn) => {
-    const asked = confirmed(context(true), "the plan", undefined);
-    typed.write(`${answer}\n`);
-    expect(await asked).toBe(goesOn);
+    const shown = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    try {
+      const asked = confirmed(context(true), "the plan", undefined);
+      typed.write(`${answer}\n`);
+      expect(await asked).toBe(goesOn);
+      expect(shown.mock.calls.map(([text]) => String(text)).join("")).toContain("Go on? [y/N]");
+    } finally {
+      shown.mockRestore();
+    }
   });
 });
