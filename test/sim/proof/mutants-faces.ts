@@ -10,6 +10,8 @@ const edit = (file: string, find: string, put: string): Edit => ({ file: `src/${
 /** Why the simulator can't see them; the unit tests do. */
 const MASKED: Readonly<Record<string, string>> = {
   "S2-late-reply": "the lease that is adopted looks at its session's own deadline (S2, too), which is past: it ends at its first look",
+  "sched-no-lease-on-the-run":
+    "a run that is not renewed is lost at its deadline, and told so (H2): runs fail that need not, but never two at a time",
   "W3-pointer-own-refusal":
     "an own write that is taken for another's has no higher token, so it is written once more: a request too many, and no more",
 };
