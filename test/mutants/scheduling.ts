@@ -22,7 +22,7 @@ export const SCHEDULING: readonly TestedMutant[] = [
     id: "sched-due-by-own-clock",
     breaks: "a tick is due by the node's own clock",
     edits: [
-      edit("scheduler/task-driver.ts", "return store.time.now()?.atLeastMs ?? store.clock.wallMs();", "return store.clock.wallMs();"),
+      edit("scheduler/task-driver.ts", "return this.#context.store.time.estimateMs();", "return this.#context.store.clock.wallMs();"),
       edit("scheduler/engine.ts", "const known = time.now()?.atLeastMs;", "const known: number | undefined = clock.wallMs();"),
     ],
     tests: [TIMES],
