@@ -51,8 +51,6 @@ const LOCKS: readonly Mutant[] = [
     id: "L-queue-lets-all-in",
     breaks: "the callers of one process do not queue: each asks the store",
     edits: [edit("locks/local-queue.ts", "if (place === undefined) {", "if (place === undefined || waitMs >= 0) {")],
-    masked:
-      "the queue saves requests; what it would let through, a CAS refuses like any other contender. The unit tests count the requests",
   },
   {
     id: "C6-minimum-hold-forgotten",
