@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { fakeS3, type FakeS3 } from "s3-consensus/testing";
 import { encodeRecord } from "../../src/record/codec.ts";
 import type { TimedRecord } from "../../src/record/record.ts";
+import { someRecord } from "../lease/records.ts";
 import { CLI, type CliExit, cliEnv, runCli, startCli } from "../support/cli.ts";
 import { expectShape } from "../support/cli-schema.ts";
 import { whenFinished } from "../support/finish.ts";
@@ -18,23 +19,19 @@ let dir: string;
 /** As the server keeps it, written so many days ago. */
 function put(key: string, days: number, over: Partial<TimedRecord> = {}, body?: string): void {
   const at = new Date(Date.now() - days * DAY).toISOString();
-  const record: TimedRecord = {
-    state: "released",
-    holder: "old",
-    instance: "i",
-    nonce: key,
-    holderNonce: key,
-    fencingToken: Date.now() - days * DAY,
-    version: 2,
-    ttlMs: 30_000,
-    marginMs: 3_000,
-    acquiredAt: at,
-    renewedAt: at,
-    expiresAt: at,
-    endedBy: "self",
-    extra: {},
+  const record = someRecord({
+    ...{
+      state: "released",
+      endedBy: "self",
+      holder: "old",
+      fencingToken: Date.now() - days * DAY,
+      version: 2,
+      ttlMs: 30_000,
+      marginMs: 3_000,
+    },
+    ...{ acquiredAt: at, renewedAt: at, expiresAt: at },
     ...over,
-  };
+  });
   const bytes = body === undefined ? Buffer.from(encodeRecord(key, record)) : Buffer.from(body);
   const path = join(dir, "prune", `${createHash("sha256").update(`app/${key}`).digest("hex")}.json`);
   writeFileSync(

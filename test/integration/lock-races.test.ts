@@ -218,6 +218,16 @@ describe("an operator frees a lock while its holder works", () => {
     return { done: settled(locks.withLock(key, run)), begun };
   }
 
+  async function twoOfOneSession() {
+    const { a, b, k } = sides();
+    const other = `${k}-other`;
+    const session = await Session.open({ store: a.store, node: "a", ttlMs: TTL_MS });
+    const log: string[] = [];
+    const works = [k, other].map((key) => work(session.locks(), key, log));
+    await Promise.all(works.map(({ begun }) => begun));
+    return { b, k, other, session, works, log };
+  }
+
   it("a plain lock, gently: it is free when the work has stopped, and not before", async () => {
     const { a, b, k } = sides();
     const log: string[] = [];
@@ -246,12 +256,7 @@ describe("an operator frees a lock while its holder works", () => {
   });
 
   it("a session's lock, gently: that one alone, and when its work has stopped", async () => {
-    const { a, b, k } = sides();
-    const other = `${k}-other`;
-    const session = await Session.open({ store: a.store, node: "a", ttlMs: TTL_MS });
-    const log: string[] = [];
-    const works = [k, other].map((key) => work(session.locks(), key, log));
-    await Promise.all(works.map(({ begun }) => begun));
+    const { b, k, other, session, works, log } = await twoOfOneSession();
     expect(await b.locks.forceRelease(k, { token: 1 })).toBe("released");
     expect(log).toEqual([`${k} told stepped-down`, `${k} stopped, held: true`]);
     expect(await stage.record(k)).toMatchObject({ state: "released", fencingToken: 1 });
@@ -263,12 +268,7 @@ describe("an operator frees a lock while its holder works", () => {
   });
 
   it("a session's lock, now: the whole session is cut, and all of its work hears it", async () => {
-    const { a, b, k } = sides();
-    const other = `${k}-other`;
-    const session = await Session.open({ store: a.store, node: "a", ttlMs: TTL_MS });
-    const log: string[] = [];
-    const works = [k, other].map((key) => work(session.locks(), key, log));
-    await Promise.all(works.map(({ begun }) => begun));
+    const { b, k, other, session, works, log } = await twoOfOneSession();
     expect(await b.locks.forceRelease(k, { token: 1, now: true })).toBe("released");
     const theirs = [await b.locks.acquire(k), await b.locks.acquire(other)];
     expect(theirs.map((lock) => lock.fencingToken)).toEqual([2, 2]);

@@ -2,17 +2,14 @@ import { describe, expect, it } from "vitest";
 import type { Aged } from "../../src/lease/pruning.ts";
 import { CLOSED_MS, closedForDeletion, isPrunable } from "../../src/locks/prunable.ts";
 import type { TimedRecord } from "../../src/record/record.ts";
+import { someRecord } from "../lease/records.ts";
 import { DAY, HOUR, MINUTE } from "./ephemeral-harness.ts";
 
 const NOW = Date.UTC(2026, 5, 1);
 const SKEW = 1_000;
 
-const RECORD: TimedRecord = {
+const RECORD = someRecord({
   state: "released",
-  holder: "a",
-  instance: "i",
-  nonce: "n",
-  holderNonce: "n",
   fencingToken: NOW - 10 * DAY,
   version: 7,
   ttlMs: 30_000,
@@ -20,8 +17,7 @@ const RECORD: TimedRecord = {
   acquiredAt: "2026-05-20T00:00:00.000Z",
   renewedAt: "2026-05-20T00:00:00.000Z",
   expiresAt: "2026-05-20T00:00:30.000Z",
-  extra: {},
-};
+});
 
 const aged = (ageMs: number, over: Partial<TimedRecord> = {}): Aged => ({
   record: { ...RECORD, ...over },

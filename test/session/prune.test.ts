@@ -4,6 +4,7 @@ import type { PruneMembersOptions } from "../../src/session/options.ts";
 import { Session } from "../../src/session/session.ts";
 import type { TimedRecord } from "../../src/record/record.ts";
 import { testWorld, type TestNode, type TestWorld } from "../../src/testing/sim/test-world.ts";
+import { someRecord } from "../lease/records.ts";
 import { DAY, HOUR, MINUTE } from "../locks/ephemeral-harness.ts";
 import { delta, errorOf, held, when } from "../locks/harness.ts";
 import { timedRecordAt } from "./harness.ts";
@@ -101,21 +102,15 @@ describe("Session.prune", () => {
 
 describe("the fate of a member record", () => {
   const NOW = Date.UTC(2026, 5, 1);
-  const RECORD: TimedRecord = {
+  const RECORD = someRecord({
     state: "released",
-    holder: "a",
-    instance: "i",
-    nonce: "n",
-    holderNonce: "n",
-    fencingToken: 1,
     version: 3,
     ttlMs: DAY,
     marginMs: DAY / 10,
     acquiredAt: "2026-05-20T00:00:00.000Z",
     renewedAt: "2026-05-20T00:00:00.000Z",
     expiresAt: "2026-05-21T00:00:00.000Z",
-    extra: {},
-  };
+  });
   const fate = (ageMs: number, over: Partial<TimedRecord> = {}, olderThanMs = HOUR): string =>
     fateInPruning({ record: { ...RECORD, ...over }, dateMs: NOW, lastModifiedMs: NOW - ageMs }, { olderThanMs, skewMs: 1_000 });
 
