@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Locks, s3Store } from "s3-consensus";
 import { encodeRecord } from "../../src/record/codec.ts";
+import type { TimedRecord } from "../../src/record/record.ts";
+import { someRecord } from "../lease/records.ts";
 import { whenFinished } from "../support/finish.ts";
 import { freshBucket } from "../support/minio-client.ts";
 import { type Program, spawnProgram } from "../support/programs.ts";
@@ -13,28 +15,17 @@ const NAMES = Array.from({ length: 1_000 }, (_, i) => `invoice-${String(i).padSt
 const DAY = 86_400_000;
 
 /** The records of so many names, as a program left them ten days ago. */
-async function leftBehind(put: (key: string, body: string) => Promise<unknown>, over: object = {}): Promise<void> {
+async function leftBehind(put: (key: string, body: string) => Promise<unknown>, over: Partial<TimedRecord> = {}): Promise<void> {
   const atMs = Date.now() - 10 * DAY;
   const at = new Date(atMs).toISOString();
   for (let i = 0; i < NAMES.length; i += 20)
     await Promise.all(
       NAMES.slice(i, i + 20).map((name) => {
-        const record = {
-          state: "released" as const,
-          holder: "before",
-          instance: name,
-          nonce: name,
-          holderNonce: name,
-          fencingToken: atMs,
-          version: 2,
-          ttlMs: 30_000,
-          marginMs: 3_000,
-          acquiredAt: at,
-          renewedAt: at,
-          expiresAt: at,
-          extra: {},
+        const record = someRecord({
+          ...{ state: "released", holder: "before", instance: name, fencingToken: atMs, version: 2, ttlMs: 30_000, marginMs: 3_000 },
+          ...{ acquiredAt: at, renewedAt: at, expiresAt: at },
           ...over,
-        };
+        });
         return put(name, new TextDecoder().decode(encodeRecord(name, record)));
       }),
     );
