@@ -5,6 +5,7 @@ import { decodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
 import { recordFault } from "../record/fields.ts";
 import type { LeaseRecord } from "../record/record.ts";
 import type { ObjectStore, ReadResult } from "../store/object-store.ts";
+import { REQUEST_TIMEOUT_MS } from "./operate.ts";
 import { eachOf, pagesOf } from "./pages.ts";
 
 /**
@@ -14,7 +15,6 @@ import { eachOf, pagesOf } from "./pages.ts";
 export const MIN_OLDER_THAN_MS = 3_600_000;
 
 const AT_ONCE = 16;
-const REQUEST_TIMEOUT_MS = 5_000;
 const PROGRESS_EVERY = 256;
 
 export interface PruneWork {
