@@ -39,7 +39,9 @@ export interface CliProcess {
 
 /** The environment of the tests without what would change a command's answer. */
 export function cliEnv(server?: S3Server, more: CliOptions["env"] = {}): Record<string, string | undefined> {
-  const env: Record<string, string | undefined> = { ...process.env, NODE_OPTIONS: undefined, FORCE_COLOR: undefined, NO_COLOR: undefined };
+  const env: Record<string, string | undefined> = { ...process.env };
+  // Node's terminals have no colours under CI, where they can't know the terminal.
+  for (const name of ["NODE_OPTIONS", "FORCE_COLOR", "NO_COLOR", "NODE_DISABLE_COLORS", "CI"]) env[name] = undefined;
   for (const name of Object.keys(env)) if (name.startsWith("S3_CONSENSUS_")) env[name] = undefined;
   return { ...env, ...(server === undefined ? {} : credentialsEnv(server)), ...more };
 }

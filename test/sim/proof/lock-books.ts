@@ -73,6 +73,17 @@ export class LockBooks {
     return own.tampered || isEnded(own, token) || isEnded(ledger.history(base.key), base.token);
   }
 
+  /** "not-mine" after a release is true: somebody else ended it, or the session ran out while it closed with this lock. */
+  checkNotMine(tracked: TrackedTerm): void {
+    const { base, key, process } = tracked;
+    if (this.isTaken(tracked)) return;
+    const membership = base.key === key ? undefined : this.#arena.ledger.believed(process, base.key, base.token);
+    const parted = process.node.clocksPartedAtMs;
+    const hasParted = parted !== undefined && process.node.monotonicMs() - parted < tracked.ttlMs;
+    if (membership !== undefined && (hasParted || lifetimeLeftMs(membership) <= 1)) return;
+    this.#arena.fail("I6", `${describe(tracked)}: "not-mine" after release(), but nobody else touched it`);
+  }
+
   /** "released" is true of the store; and a minimum hold that was not over stands in the record (rule C6). */
   checkReleased(tracked: TrackedTerm, closedForMs: number): void {
     const { ledger } = this.#arena;
