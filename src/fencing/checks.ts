@@ -58,13 +58,13 @@ export function checkedFence(name: string, fence: Fence): { readonly fence: Fenc
   };
 }
 
-/** The bytes of a body, copied: they are sent again if need be, and must be the same then. @throws ConfigError. */
+/** The bytes of a body, copied (a `Buffer`'s `slice` would not): they are sent again if need be, and must be the same then. @throws ConfigError. */
 export function contentBytes(name: string, body: string | Uint8Array): Uint8Array {
   const fault = (what: string): ConfigError => new ConfigError(`fenced object ${show(name)}`, [`body ${what}`]);
   if (typeof body !== "string" && !(body instanceof Uint8Array)) throw fault(`is ${show(body)}: expected a text or a Uint8Array`);
   if (typeof body === "string" && /\p{Surrogate}/u.test(body))
     throw fault("has half of a surrogate pair, which UTF-8 has no bytes for: expected well-formed Unicode");
-  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body.slice();
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : new Uint8Array(body);
   if (bytes.length > MAX_BODY_BYTES)
     throw fault(
       `has ${bytes.length} bytes: expected at most ${MAX_BODY_BYTES} (put the data elsewhere, under a fresh key, and its key here)`,

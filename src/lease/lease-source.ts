@@ -32,6 +32,8 @@ export interface LeaseSource<O> {
   readonly prefix: string;
   /** The space of the ephemeral locks beside it: what `prune` is about, whoever calls it. */
   readonly ephemeralPrefix: string;
+  /** The ttl of what it gives, in milliseconds: the pace of those who look at many keys follows from it. */
+  ttlMs(options: O): number;
   /** How long a call waits that does not say it: long enough to outlive a dead holder. */
   defaultWaitMs(options: O): number;
   /**

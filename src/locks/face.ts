@@ -87,6 +87,8 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     if (!isList || new Set(keys.map(whole)).size < keys.length)
       throw new ConfigError(call, [`keys is ${show(keys)}: expected 1 to ${MAX_KEYS} different keys`]);
     const sorted = keys.toSorted((a, b) => (whole(a) < whole(b) ? -1 : 1));
+    // What one of them makes impossible is said before another is taken.
+    for (const key of sorted) this.#admit(call, key, options, false);
     const locks = new Map<string, LockHandle>();
     const startMs = this.#nowMs;
     try {
@@ -206,7 +208,9 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     const wrong = aCount(count);
     if (wrong !== undefined) throw new ConfigError(call, [`${option} is ${show(count)}: expected ${wrong}`]);
     // The longest name of a place must make a key, too.
-    const options = holdOptions(call, nameOf(key, count - 1), given, { source: this.#source, defaults: this.#defaults, isTry });
+    const longest = nameOf(key, count - 1);
+    const options = holdOptions(call, longest, given, { source: this.#source, defaults: this.#defaults, isTry });
+    this.#source.store.checkKey?.(this.#source.keyOf(longest));
     const { waitMs = this.#source.defaultWaitMs(options), ...rest } = options;
     const search = { locks: this, source: this.#source, key, count, options: rest as Try<O>, waitMs: isTry ? 0 : waitMs, last };
     return await findSlot(search);
@@ -220,7 +224,8 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     return this.#source.store.clock.monotonicMs();
   }
 
-  async #take(call: string, name: string, given: object | undefined, isTry: boolean, waitedMs = 0): Promise<LockHandle | LockHeldError> {
+  /** The options of a call that acquires, and the object of its name. @throws ConfigError, ReentrantLockError. */
+  #admit(call: string, name: string, given: object | undefined, isTry: boolean): { readonly options: O; readonly key: string } {
     const options = holdOptions(call, name, given, { source: this.#source, defaults: this.#defaults, isTry });
     const { store } = this.#source;
     const key = this.#source.keyOf(name);
@@ -229,6 +234,12 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
       throw new ReentrantLockError(`${call}: "${name}" is held by the withLock that this call is inside of: it would wait for itself`, {
         key: name,
       });
+    return { options, key };
+  }
+
+  async #take(call: string, name: string, given: object | undefined, isTry: boolean, waitedMs = 0): Promise<LockHandle | LockHeldError> {
+    const { options, key } = this.#admit(call, name, given, isTry);
+    const { store } = this.#source;
     const startMs = this.#nowMs;
     const waitMs = isTry ? 0 : Math.max(0, (options.waitMs ?? this.#source.defaultWaitMs(options)) - waitedMs);
     const stop = new AbortController();

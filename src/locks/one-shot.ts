@@ -4,6 +4,7 @@ import type { Wait } from "../lease/lease-source.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
 import { MAX_TTL_MS } from "../lease/timing.ts";
 import { type OptionSpec, show } from "../options.ts";
+import type { TimedRecord } from "../record/record.ts";
 import type { Invocation, LeaseOptions } from "./api.ts";
 import { PlainLeases } from "./plain-leases.ts";
 
@@ -37,6 +38,16 @@ export class OneShotLeases extends PlainLeases {
   }
 
   override async acquire(name: string, options: LeaseOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {
+    return await super.acquire(name, { ...options, ...this.#ownOptions() }, wait, hooks);
+  }
+
+  /** What another step handed off lasts as long as this invocation, too, and no timer of it is left. */
+  protected override resumedOptions({ lockDelayMs }: TimedRecord): LeaseOptions {
+    return { ...this.#ownOptions(), lockDelayMs };
+  }
+
+  /** @throws ConfigError when too little time is left. */
+  #ownOptions(): LeaseOptions {
     const leftMs = this.#remainingMs();
     if (!(leftMs >= LEAST_MS && leftMs <= MAX_TTL_MS / 2))
       throw new ConfigError("Locks.oneShot", [
@@ -44,8 +55,7 @@ export class OneShotLeases extends PlainLeases {
       ]);
     // The margin is a tenth of the ttl, or a second: what is left after it is the invocation's time.
     const ttlMs = Math.max(LEAST_TTL_MS, Math.ceil(Math.max(leftMs / 0.9, leftMs + 1000)) + 1);
-    const own = { ttlMs, maxHoldMs: leftMs, autoRenew: false, keepAlive: false, takeover: "store-time" } as const;
-    return await super.acquire(name, { ...options, ...own }, wait, hooks);
+    return { ttlMs, maxHoldMs: leftMs, autoRenew: false, keepAlive: false, takeover: "store-time" };
   }
 }
 

@@ -11,6 +11,7 @@ import { defaultPollMs, deriveTiming, FIRST_POLL_MS, longestHold, MIN_TTL_MS } f
 import { Waiting } from "../lease/waiting.ts";
 import { aBoolean, oneOf, type OptionSpec } from "../options.ts";
 import { leaseKey } from "../record/keys.ts";
+import type { TimedRecord } from "../record/record.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 import type { LeaseOptions } from "./api.ts";
 import { bareName, fullName } from "./names.ts";
@@ -67,8 +68,12 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
     return this.ephemeral ? leaseKey(this.#storePrefix, "ephemeral", bareName(name)) : leaseKey(this.#storePrefix, "locks", name);
   }
 
+  ttlMs(options: LeaseOptions): number {
+    return options.ttlMs ?? DEFAULT_TTL_MS;
+  }
+
   defaultWaitMs(options: LeaseOptions): number {
-    return 2 * (options.ttlMs ?? DEFAULT_TTL_MS);
+    return 2 * this.ttlMs(options);
   }
 
   async acquire(name: string, options: LeaseOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {
@@ -86,11 +91,13 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
   }
 
   async resume(name: string, from: TimedVersion, signal: AbortSignal | undefined, hooks: TenancyHooks): Promise<Tenancy | undefined> {
-    const { ttlMs, marginMs, lockDelayMs } = from.record;
-    const settings = this.#settings(name, { ttlMs, lockDelayMs });
-    const { timing } = deriveTiming({ ttlMs, marginMs });
-    const lease = new LeaseObject({ ...settings, timing }, { counters: this.counters });
-    return await resume(lease, from, signal, hooks);
+    const settings = this.#settings(name, this.resumedOptions(from.record));
+    return await resume(new LeaseObject(settings, { counters: this.counters }), from, signal, hooks);
+  }
+
+  /** What a lease that was handed off goes on with: its own times. */
+  protected resumedOptions({ ttlMs, marginMs, lockDelayMs }: TimedRecord): LeaseOptions & { readonly marginMs?: number } {
+    return { ttlMs, marginMs, lockDelayMs };
   }
 
   refusal(name: string, waitedMs: number): LockHeldError | StoreUnavailableError {
@@ -101,15 +108,16 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
     return inspectHolder(this.store, { key: this.keyOf(name), name: fullName(this, name), ephemeral: this.ephemeral }, signal);
   }
 
-  #settings(name: string, options: LeaseOptions): LeaseSettings {
-    const { ttlMs = DEFAULT_TTL_MS, maxHoldMs, autoRenew, keepAlive, lockDelayMs, metadata, takeover = "auto" } = options;
+  #settings(name: string, options: LeaseOptions & { readonly marginMs?: number }): LeaseSettings {
+    const ttlMs = this.ttlMs(options);
+    const { marginMs, maxHoldMs, autoRenew, keepAlive, lockDelayMs, metadata, takeover = "auto" } = options;
     return {
       store: this.store,
       key: this.keyOf(name),
       name: fullName(this, name),
       ephemeral: this.ephemeral,
       node: this.node,
-      timing: deriveTiming({ ttlMs }).timing,
+      timing: deriveTiming({ ttlMs, marginMs }).timing,
       pollMs: defaultPollMs(ttlMs),
       firstPollMs: FIRST_POLL_MS,
       takeover,

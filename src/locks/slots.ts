@@ -59,16 +59,26 @@ export async function findSlot<O extends HoldOptions>(search: Search<O>): Promis
   if (turn === undefined) return heldError(search, waitMs);
   try {
     for (let round = 0; ; round++) {
-      const found = await searchOnce(search, round === 0 || leftMs() <= 0);
-      if (found !== undefined) return found;
-      if (leftMs() <= 0) return heldError(search, waitMs);
-      const pollMs = Math.min(defaultPollMs(source.defaultWaitMs(search.options as O) / 2), FIRST_POLL_MS * 2 ** Math.min(round, 20));
+      const found = await searchOnce(search, round === 0 || leftMs() <= 0).catch(ifUnavailable);
+      if (found !== undefined && !(found instanceof StoreUnavailableError)) return found;
+      // An outage is outlived, as by who waits for one key.
+      if (leftMs() <= 0) return found === undefined ? heldError(search, waitMs) : fail(found);
+      turn.tell();
+      const pollMs = Math.min(longestPollMs(search), FIRST_POLL_MS * 2 ** Math.min(round, 20));
       await sleep(clock, Math.min(leftMs(), pollMs * (0.5 + random.unit() / 2)), { signal, keepAlive: true });
       signal.throwIfAborted();
     }
   } finally {
     turn.leave();
   }
+}
+
+function ifUnavailable(error: unknown): StoreUnavailableError {
+  return error instanceof StoreUnavailableError ? error : fail(error);
+}
+
+function fail(error: unknown): never {
+  throw error;
 }
 
 /** @param all looks at every place that it has no good reason to pass over. */
@@ -162,7 +172,11 @@ function standingOf<O extends HoldOptions>(search: Search<O>, index: number, ent
 }
 
 function renewedWithinMs<O extends HoldOptions>({ source, options }: Search<O>): number {
-  return source.defaultWaitMs(options as O) / 4;
+  return source.ttlMs(options as O) / 2;
+}
+
+function longestPollMs<O extends HoldOptions>({ source, options }: Search<O>): number {
+  return defaultPollMs(source.ttlMs(options as O));
 }
 
 function viewOf<O extends HoldOptions>({ source, key }: Search<O>, index: number): KeyView {
@@ -193,7 +207,7 @@ function heldError<O extends HoldOptions>(search: Search<O>, waitMs: number): Lo
     seen?.record.state === "held" ? [describeHolder(fullName(search.source, name), seen.record, undefined, (metadata) => metadata)] : [],
   );
   if (first === undefined) throw new StoreUnavailableError(`none of the ${count} places of "${key}" could be acquired within ${waitMs} ms`);
-  const retryAfterMs = defaultPollMs(search.source.defaultWaitMs(search.options as O) / 2);
+  const retryAfterMs = longestPollMs(search);
   const message = `all ${count} places of "${key}" are held, the first of them by ${first.holder} (fencing token ${first.fencingToken}); waited ${waitMs} ms`;
   return new LockHeldError(message, { key: fullName(search.source, key), holders: [first, ...rest], retryAfterMs });
 }

@@ -46,8 +46,12 @@ export class SessionLeases implements LeaseSource<HoldOptions> {
     return leaseKey(this.#config.prefix, "locks", name);
   }
 
+  ttlMs(): number {
+    return this.#config.timing.ttlMs;
+  }
+
   defaultWaitMs(): number {
-    return 2 * this.#config.timing.ttlMs;
+    return 2 * this.ttlMs();
   }
 
   async acquire(name: string, options: HoldOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {

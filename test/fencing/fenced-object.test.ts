@@ -149,6 +149,16 @@ describe("the fence", () => {
     expect(pointerIn(world)).toMatchObject({ fencingToken: 7, version: 5 });
   });
 
+  it("what is written are the bytes at the time of the call, also of a Buffer", async () => {
+    const world = testWorld();
+    const { object } = party(world, "a");
+    const body = Buffer.from("one");
+    const putting = object.put(body, by(1));
+    body.fill("x");
+    await world.until(putting);
+    expect(await bodyIn(world)).toBe("one");
+  });
+
   it("another lease's key is refused by name, known or not, and nothing is written", async () => {
     const world = testWorld();
     const [a, b] = [party(world, "a"), party(world, "b")];

@@ -84,6 +84,20 @@ describe("a lock for one invocation", () => {
     expect(world.nowMs - startMs).toBeLessThan(1_000);
   });
 
+  it("goes on with what another step handed off for as long as the invocation lasts, and renews nothing", async () => {
+    const { world, locks, other } = bench();
+    const text = await world.until((await world.until(locks.acquire("build"))).handOff());
+    const b = other("b");
+    const lock = await world.until(b.locks.oneShot({ remainingMs: 40_000 }).resume(text));
+    expect(lock.fencingToken).toBe(2);
+    expect(recordIn(world, "build").ttlMs).toBeGreaterThan(40_000 / 0.9);
+    const before = b.node.store.stats();
+    await world.advance(41_000);
+    expect([lock.isHeld(), lock.signal.reason]).toMatchObject([false, { reason: "max-hold" }]);
+    expect(delta(b.node.store.stats(), before)).toEqual({});
+    expect([b.node.timers, b.node.inFlight]).toEqual([0, 0]);
+  });
+
   it("is refused on a store whose times are unfit", async () => {
     const world = testWorld({ seed: 4, profile: { storeTime: false } });
     const node = world.node("a");

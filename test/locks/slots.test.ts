@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError, LockHeldError } from "../../src/errors.ts";
+import { ConfigError, LockHeldError, StoreUnavailableError } from "../../src/errors.ts";
 import type { Slot } from "../../src/locks/api.ts";
 import { bench, delta, overwrite, POLL, recordIn, TTL, WATCH } from "./harness.ts";
 
@@ -147,5 +147,54 @@ describe("slots", () => {
     const refused = await world.until(b.locks.slot("worker", { slots: 3, waitMs: 0 })).catch((e: unknown) => e);
     expect(refused).toBeInstanceOf(Error);
     expect(b.node.inFlight).toBe(0);
+  });
+
+  it("an outage while it waits is outlived, as by who waits for one key", async () => {
+    const { world, locks, other } = bench();
+    const mine = await world.until(locks.slot("worker", { slots: 1 }));
+    const b = other("b");
+    const waiting = b.locks.slot("worker", { slots: 1 });
+    await world.advance(POLL);
+    const mend = b.node.faults({ kind: "reset", on: "list", times: Infinity });
+    await world.advance(2 * POLL);
+    mend();
+    await world.until(mine.release());
+    expect((await world.until(waiting)).fencingToken).toBe(2);
+  });
+
+  it("an outage that lasts until the wait is over is the answer, at that moment", async () => {
+    const { world, node, locks } = bench();
+    await world.until(locks.tryAcquire("warm"));
+    node.faults({ kind: "reset", on: "list", times: Infinity });
+    const startMs = world.nowMs;
+    const error = await world.until(locks.slot("worker", { slots: 1, waitMs: 20_000 })).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(StoreUnavailableError);
+    expect(world.nowMs - startMs).toBeGreaterThanOrEqual(20_000);
+  });
+
+  it("a try is answered at once while another caller of this process waits for a place", async () => {
+    const { world, locks, other } = bench();
+    await world.until(locks.slot("gpu", { slots: 2 }));
+    await world.until(locks.slot("gpu", { slots: 2 }));
+    const b = other("b");
+    const gpu = b.locks.semaphore("gpu", { permits: 2 });
+    const waiting = gpu.acquire({ waitMs: 60_000 }).catch((e: unknown) => e);
+    await world.advance(POLL);
+    const startMs = world.nowMs;
+    expect(await world.until(gpu.tryAcquire())).toBeUndefined();
+    expect(world.nowMs - startMs).toBe(0);
+    expect(await world.until(waiting)).toBeInstanceOf(LockHeldError);
+  });
+
+  it("a wait within an invocation is paced like any other", async () => {
+    const { world, locks, other } = bench();
+    await world.until(locks.slot("worker", { slots: 1 }));
+    const b = other("b");
+    const before = b.node.store.stats();
+    const waiting = b.locks.oneShot({ remainingMs: 60_000 }).slot("worker", { slots: 1, waitMs: 30_000 });
+    const refused = await world.until(waiting).catch((e: unknown) => e);
+    expect(refused).toBeInstanceOf(LockHeldError);
+    expect((refused as LockHeldError).retryAfterMs).toBe(POLL);
+    expect(delta(b.node.store.stats(), before)["list"]).toBeLessThan(20);
   });
 });

@@ -193,4 +193,10 @@ export const FENCING: readonly TestedMutant[] = [
     edits: [edit("fencing/pointer.ts", "if (tokenOfBody(value) === undefined) throw", 'if (value === "") throw')],
     tests: [POINTER],
   },
+  {
+    id: "fenced-body-changed-under-way",
+    breaks: "what is written are the bytes at the time of the call",
+    edits: [edit("fencing/checks.ts", ": new Uint8Array(body);", ": body;")],
+    tests: [FENCED],
+  },
 ];

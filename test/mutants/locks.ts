@@ -339,6 +339,24 @@ const LASTING: readonly TestedMutant[] = [
     edits: [edit("locks/slots.ts", "if (e instanceof RecordError) return e;\n    throw e;", "throw e;")],
     tests: [SLOTS],
   },
+  {
+    id: "slot-try-waits-for-another",
+    breaks: "who would rather be refused than wait is told what another search of this process has found",
+    edits: [edit("locks/slots.ts", "turn.tell();", "")],
+    tests: [SLOTS],
+  },
+  {
+    id: "slot-outage-ends-the-wait",
+    breaks: "who waits for a place outlives an outage",
+    edits: [edit("locks/slots.ts", ".catch(ifUnavailable)", "")],
+    tests: [SLOTS],
+  },
+  {
+    id: "one-shot-resumes-for-ever",
+    breaks: "what is resumed within an invocation ends with it",
+    edits: [edit("locks/one-shot.ts", "{ ...this.#ownOptions(), lockDelayMs }", "{ lockDelayMs }")],
+    tests: [ONE_SHOT],
+  },
 ];
 
 export const LOCKS: readonly TestedMutant[] = [...QUEUEING, ...ENDING, ...LASTING];
