@@ -194,8 +194,8 @@ export const FENCING: readonly TestedMutant[] = [
     tests: [POINTER],
   },
   {
-    id: "fenced-body-changed-under-way",
-    breaks: "what is written are the bytes at the time of the call",
+    id: "W3-body-changed-under-way",
+    breaks: "W3: every attempt is the same bytes, those at the time of the call",
     edits: [edit("fencing/checks.ts", ": new Uint8Array(body);", ": body;")],
     tests: [FENCED],
   },
