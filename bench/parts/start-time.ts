@@ -8,7 +8,7 @@ import { spawnQuietly, PROGRAMS } from "../run.ts";
 import { median, type Table } from "../table.ts";
 
 const CLI = join(import.meta.dirname, "../../../../dist/cli/main.js");
-const BARE = "bare SDK: GET";
+const BARE = "bare SDK, imported: GET";
 
 interface Sample {
   readonly wallMs: number;
@@ -25,6 +25,7 @@ export async function startTime(rounds: number): Promise<Table> {
   const url = `s3://start/time?endpoint=http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const programs: Readonly<Record<string, readonly string[]>> = {
     [BARE]: [join(PROGRAMS, "cold.js"), "bare-get", url],
+    "bare SDK, required: GET": [join(PROGRAMS, "cold.js"), "bare-required", url],
     status: [CLI, "--store", url, "status", "x"],
     ls: [CLI, "--store", url, "ls"],
     lock: [CLI, "--store", url, "lock", "x", "--", "true"],

@@ -1,4 +1,8 @@
-/** From nothing to the first result: `bare-get`, `bare-put` (GET, then a conditional PUT, as an election needs) or `leader`. `KIND URL`. */
+/**
+ * From nothing to the first result: `bare-get`, `bare-put` (GET, then a conditional PUT, as an election needs), `bare-required` (a GET with an SDK
+ * that is required, not imported) or `leader`. `KIND URL`.
+ */
+import { createRequire } from "node:module";
 import { emit } from "../../test/support/emit.ts";
 
 const [kind, url = ""] = process.argv.slice(2);
@@ -9,7 +13,10 @@ if (kind === "leader") {
   emit("done");
   await term.release();
 } else {
-  const { GetObjectCommand, PutObjectCommand, S3Client } = await import("@aws-sdk/client-s3");
+  const { GetObjectCommand, PutObjectCommand, S3Client } =
+    kind === "bare-required"
+      ? (createRequire(import.meta.url)("@aws-sdk/client-s3") as typeof import("@aws-sdk/client-s3"))
+      : await import("@aws-sdk/client-s3");
   const at = new URL(url);
   const endpoint = at.searchParams.get("endpoint");
   const client = new S3Client({

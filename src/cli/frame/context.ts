@@ -37,8 +37,7 @@ export class Context {
       throw new ConfigError("no store is named", [
         'say --store "s3://bucket/prefix?endpoint=…", or set S3_CONSENSUS_STORE, or write "store" into s3-consensus.json',
       ]);
-    const { s3Store } = await import("../../store/s3.ts");
-    return s3Store(store);
+    return (await import("./open-store.ts")).openStore(store);
   };
 }
 
