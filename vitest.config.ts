@@ -15,10 +15,12 @@ export const sources: { find: RegExp; replacement: string }[] = [
 export const globalSetup: string[] = [here("test/support/global-setup.ts")];
 
 /** The same in all three tiers. */
-export const common: { setupFiles: string[]; testTimeout: number; hookTimeout: number } = {
+export const common: { setupFiles: string[]; testTimeout: number; hookTimeout: number; expect: { poll: { timeout: number } } } = {
   setupFiles: [here("test/support/setup.ts")],
-  testTimeout: 30_000,
+  testTimeout: 60_000,
   hookTimeout: 60_000,
+  // A machine that does other things, too, is seconds late.
+  expect: { poll: { timeout: 20_000 } },
 };
 
 /** For a person, and as a file that .ci/run counts by. A run without a test, or with one picked out, is not a run. */
@@ -57,6 +59,8 @@ export default defineConfig({
           // Several processes each, on real servers, mostly waiting for a ttl to pass: two files at a time, after the rest.
           maxWorkers: 2,
           testTimeout: 120_000,
+          // Those of one file that may run side by side (`describe.concurrent`) wait for a ttl to pass, all of them at the same time.
+          maxConcurrency: 10,
           sequence: { groupOrder: 1 },
         },
       },

@@ -231,7 +231,8 @@ describe("a lease that is lost", () => {
     lease.lose();
     expect(await end).toEqual({ code: null, signal: "SIGKILL", cutOff: "it is gone" });
     expect(performance.now() - since).toBeGreaterThanOrEqual(300);
-    expect(performance.now() - since).toBeLessThan(3 * 1_000);
+    // The lease has a minute left.
+    expect(performance.now() - since).toBeLessThan(15_000);
     expect(watchdogs[0]?.said).toEqual(["watch", "stop", "done"]);
   });
 

@@ -58,13 +58,13 @@ const watchOf = ({ pid }: Victim, inMs: number, graceMs: number, wallMs = inMs):
   return { kind: "watch", target: { pid, group: true, started: startOf(pid) }, deadline, graceMs };
 };
 
-/** On a machine that does other things, too. */
-const LATE_MS = 3_000;
+/** On a machine that does other things, too, and may stand still for some seconds. What must not be waited for is minutes away. */
+const LATE_MS = 15_000;
 
 describe("the watchdog", () => {
   it("tells it to end a grace before the deadline, and kills what does not at the deadline, not before", async () => {
     const [watchdog, deaf] = await Promise.all([dog(), victim(DEAF)]);
-    const watch = watchOf(deaf, 1_500, 500);
+    const watch = watchOf(deaf, 5_000, 4_500);
     watchdog.send(watch);
     const { signal, atMs } = await deaf.ended;
     expect(signal).toBe("SIGKILL");
@@ -96,8 +96,8 @@ describe("the watchdog", () => {
 
   it("goes by the last deadline that it has heard", async () => {
     const [watchdog, deaf] = await Promise.all([dog(), victim(DEAF)]);
-    watchdog.send(watchOf(deaf, 1_500, 100));
-    const later = addMs(hostNow(), 4_000);
+    watchdog.send(watchOf(deaf, 4_000, 100));
+    const later = addMs(hostNow(), 5_000);
     watchdog.send({ kind: "deadline", number: 1, deadline: later });
     const { atMs } = await deaf.ended;
     expect(atMs).toBeGreaterThanOrEqual(later.monotonicMs);

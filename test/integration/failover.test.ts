@@ -5,12 +5,12 @@ import { sharedMinio } from "../support/servers.ts";
 import { stage } from "../support/stage.ts";
 import { wallShift, wallShiftMethod } from "../support/wall-clock.ts";
 
-describe("failover on a real MinIO, between processes", () => {
+describe.concurrent("failover on a real MinIO, between processes", () => {
   it("kill -9: another leads within the bound, with the next token, and never two at once", async () => {
     const { nodes, add } = await stage(sharedMinio());
     for (const name of ["a", "b", "c"]) await add(name);
     const first = await electionAbove(nodes, 0);
-    await pass(TTL_MS);
+    await pass(TTL_MS / 2);
     const killedAt = hostMs();
     await first.node.kill();
     const rest = nodes.filter((n) => n !== first.node);
@@ -31,7 +31,9 @@ describe("failover on a real MinIO, between processes", () => {
     first.node.signal("SIGTERM");
     const second = await electionAbove(nodes, first.token);
     expect(second.token).toBe(first.token + 1);
-    expect(second.atMs - stoppedAt).toBeLessThan(3 * POLL_MS);
+    // It was free: nobody waited for a ttl to pass.
+    expect(second.atMs - stoppedAt).toBeLessThan(TTL_MS / 2);
+    expect(await second.node.ask("stats")).toMatchObject({ lease: { takeoversByObservation: 0, takeoversByStoreTime: 0 } });
     expect(await first.node.exit).toMatchObject({ code: 0, signal: null });
     expect((await first.node.event("demoted"))["reason"]).toBe("stopped");
     expect(await record()).toMatchObject({ state: "held", fencingToken: second.token, holder: second.node.node });
@@ -44,13 +46,14 @@ describe("failover on a real MinIO, between processes", () => {
     const first = await electionAbove([old], 0);
     await old.kill();
     // The exact bound of the store's time: what the dead one could believe, its slow clock, a second of cut stamps, a second of skew.
-    const ageMs = (TTL_MS * 0.8) / 0.9 + 2_000;
+    const ageMs = (TTL_MS - 1_000) / 0.9 + 2_000;
     await pass(ageMs + 1_500);
     const startedAt = hostMs();
     const fresh = await add("fresh-1");
     const second = await electionAbove([fresh], first.token);
     expect(second.token).toBe(first.token + 1);
-    expect(second.atMs - startedAt).toBeLessThan(3_000);
+    // Watching would take longer.
+    expect(second.atMs - startedAt).toBeLessThan(TTL_MS);
     for (const name of ["fresh-2", "fresh-3"]) await add(name);
     const stats = (await fresh.ask("stats")) as { lease: Record<string, number> };
     expect(stats.lease).toMatchObject({ acquired: 1, takeoversByStoreTime: 1, takeoversByObservation: 0 });
@@ -65,13 +68,13 @@ describe("failover on a real MinIO, between processes", () => {
     first.node.freeze();
     const other = nodes.filter((n) => n !== first.node);
     const second = await electionAbove(other, first.token);
-    await pass(TTL_MS);
+    await pass(TTL_MS / 2);
     const look = first.node.ask("look");
     first.node.thaw();
     const thawedAt = hostMs();
     expect(await look).toMatchObject({ isLeader: false, aborted: true, assert: { code: "LEASE_LOST" }, remainingMs: 0 });
     expect(await first.node.event("demoted")).toMatchObject({ token: first.token, reason: "frozen" });
-    await pass(TTL_MS);
+    await pass(TTL_MS / 2);
     expect(second.token).toBe(first.token + 1);
     const late = first.node.events.filter((e) => e.event === "act" && e["token"] === first.token && e.atMs > frozenAt + 100);
     expect(late.filter((e) => e.atMs > thawedAt)).toEqual([]);
@@ -91,9 +94,9 @@ describe("failover on a real MinIO, between processes", () => {
     expect(await a.event("demoted")).toMatchObject({ token: first.token, reason: "frozen" });
     const second = await electionAbove(nodes, first.token);
     expect(second.token).toBe(first.token + 1);
-    await pass(TTL_MS);
+    await pass(TTL_MS / 2);
     wall.set(0);
-    await pass(2 * TTL_MS);
+    await pass(TTL_MS);
     const elections = nodes.flatMap((n) => n.events.filter((e) => e.event === "elected"));
     expect(elections.map((e) => e["token"])).toEqual([first.token, second.token]);
     expect(nodes.flatMap((n) => n.events.filter((e) => e.event === "demoted"))).toHaveLength(1);

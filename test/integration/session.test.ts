@@ -1,11 +1,14 @@
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type FaultProxy, faultProxy } from "../../src/testing/fault-proxy.ts";
-import { type Contender, contender, pass, TTL_MS } from "../support/contenders.ts";
+import { type Contender, contender, pass } from "../support/contenders.ts";
+import { whenFinished } from "../support/finish.ts";
 import { hostMs } from "../support/host-clock.ts";
 import { freshBucket } from "../support/minio-client.ts";
 import { sharedMinio } from "../support/servers.ts";
 
 const KEYS = ["a", "b", "c"];
+/** Long enough for a session to live through a machine that stands still for three seconds: all of these wait side by side. */
+const TTL_MS = 10_000;
 /** Longest time that a dead session keeps its locks: W, a poll, and as much again for a slow machine. */
 const BOUND_MS = TTL_MS * 1.1 + TTL_MS / 3 + 2_000;
 
@@ -27,7 +30,7 @@ async function lockAll(node: Contender): Promise<number[]> {
   return answers.map((answer) => (answer as { token: number }).token);
 }
 
-describe("sessions on a real MinIO, between processes", () => {
+describe.concurrent("sessions on a real MinIO, between processes", () => {
   it("kill -9 with three locks: another process has them all when its time is over, each with the next token", async () => {
     const start = await stage();
     const [a, b] = [await start("a"), await start("b")];
@@ -44,11 +47,12 @@ describe("sessions on a real MinIO, between processes", () => {
     const old = await start("a");
     await lockAll(old);
     const before = ((await old.ask("look")) as { puts: number }).puts;
-    await pass(3 * TTL_MS);
+    await pass(1.5 * TTL_MS);
     const look = (await old.ask("look")) as { held: string[]; puts: number };
     expect(look.held).toEqual(KEYS);
-    expect(look.puts - before).toBeGreaterThanOrEqual(7);
-    expect(look.puts - before).toBeLessThanOrEqual(11);
+    // Four or five, and one more for each that a machine that stands still lets time out; each lock by itself would take as many again.
+    expect(look.puts - before).toBeGreaterThanOrEqual(2);
+    expect(look.puts - before).toBeLessThanOrEqual(9);
     await old.kill();
     const again = await start("a");
     expect(((await again.ask("look")) as { held: string[] }).held).toEqual([]);
@@ -91,11 +95,12 @@ describe("sessions on a real MinIO, between processes", () => {
     expect(((await a.ask("look")) as { puts: number }).puts - before).toBeLessThanOrEqual(2);
     const closedAt = hostMs();
     expect(await lockAll(b)).toEqual([2, 2, 2]);
+    // Nobody waited for its time to pass.
     expect(hostMs() - closedAt).toBeLessThan(TTL_MS);
   });
 });
 
-describe("a session behind a fault proxy", () => {
+describe.concurrent("a session behind a fault proxy", () => {
   const lockOf = (key: string): { readonly method: "PUT"; readonly key: RegExp } => ({ method: "PUT", key: new RegExp(`/locks/${key}$`) });
   const member = { method: "PUT", key: /\/members\// } as const;
 
@@ -126,7 +131,7 @@ async function behindProxy(): Promise<{ start(node: string, proxied: boolean): P
   const server = sharedMinio();
   const bucket = await freshBucket(server);
   const proxy = await faultProxy({ target: server.endpoint });
-  onTestFinished(() => proxy.close());
+  whenFinished(() => proxy.close());
   const options = { ttlMs: TTL_MS, name: undefined, pollMs: undefined } as object;
   return {
     proxy,

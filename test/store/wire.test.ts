@@ -69,14 +69,10 @@ describe.each(CLIENTS)("%s", (name, options) => {
   it("ends a request at its time limit, and its connection with it", async () => {
     const server = await scriptedServer(() => "hang");
     const store = s3Store({ bucket: "jobs", requestTimeoutMs: 300, ...options(server.endpoint) });
-    const startMs = performance.now();
-    expect(await store.create("k", BODY)).toMatchObject({
-      kind: "unknown",
-      error: { message: expect.stringContaining("no answer within 300 ms") as string },
-    });
-    expect(await store.get("k")).toMatchObject({ kind: "unavailable" });
-    expect(await store.create("k", BODY, { timeoutMs: 100.5 })).toMatchObject({ kind: "unknown" });
-    expect(performance.now() - startMs).toBeLessThan(3 * 700);
+    const within = (text: string): object => ({ message: expect.stringContaining(`no answer within ${text}`) as string });
+    expect(await store.create("k", BODY)).toMatchObject({ kind: "unknown", error: within("300 ms") });
+    expect(await store.get("k")).toMatchObject({ kind: "unavailable", error: within("300 ms") });
+    expect(await store.create("k", BODY, { timeoutMs: 100.5 })).toMatchObject({ kind: "unknown", error: within("100") });
     await expect.poll(() => server.seen.map((s) => s.aborted)).toEqual([true, true, true]);
   });
 
@@ -203,18 +199,18 @@ describe("time", () => {
 
   it("resolves slow credentials in prepare, and limits them when they never come", async () => {
     const server = await scriptedServer();
-    let asked = 0;
+    const log: string[] = [];
     const slow = async (): Promise<typeof credentials> => {
-      asked++;
+      log.push("asked");
       await new Promise((resolve) => setTimeout(resolve, 400));
+      log.push("given");
       return credentials;
     };
-    const store = s3Store({ bucket: "jobs", client: clientOf(server.endpoint, { credentials: slow }), requestTimeoutMs: 2_000 });
+    const store = s3Store({ bucket: "jobs", client: clientOf(server.endpoint, { credentials: slow }), requestTimeoutMs: 20_000 });
     await store.prepare();
-    const startMs = performance.now();
+    log.push("prepared");
     expect(await store.create("k", BODY)).toMatchObject({ kind: "applied" });
-    expect(performance.now() - startMs).toBeLessThan(350);
-    expect(asked).toBe(1);
+    expect(log).toEqual(["asked", "given", "prepared"]);
 
     const never = s3Store({
       bucket: "jobs",

@@ -85,7 +85,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
     err: () => text.err,
     signal: (signal) => void child.kill(signal),
     input: (more) => void child.stdin.write(more),
-    written: (pattern, timeoutMs = 20_000) =>
+    written: (pattern, timeoutMs = 60_000) =>
       new Promise((resolve, reject) => {
         const settle = (finish: () => void): void => {
           clearTimeout(timer);

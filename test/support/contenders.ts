@@ -17,8 +17,11 @@ export interface ContenderOptions extends ProgramOptions {
   readonly program?: string | undefined;
 }
 
-/** Short, so that a test that waits for a death does not take a minute; every time in a test follows from these two. */
-export const TTL_MS = 3_000;
+/**
+ * Every time in a test follows from these two. The ttl is long enough for a leader to live through a machine that stands still for three seconds
+ * just before a renewal, and short enough to wait for a death: those tests wait side by side.
+ */
+export const TTL_MS = 10_000;
 export const POLL_MS = 500;
 /** Longest time without a leader after a kill -9: the record's ttl, the drift margin, one poll, and a second for everything else. */
 export const FAILOVER_BOUND_MS: number = TTL_MS * 1.1 + POLL_MS + 1_000;
@@ -28,7 +31,7 @@ export function contender(o: ContenderOptions): Contender {
   const env = { ...credentialsEnv(o.server), STORE: o.url, OPTIONS: JSON.stringify(options), ...o.env };
   const program = spawnProgram(o.program ?? "contender", { ...o, env });
   let commands = 0;
-  const ask = async (command: string, more: object = {}, timeoutMs = 20_000): Promise<unknown> => {
+  const ask = async (command: string, more: object = {}, timeoutMs = 60_000): Promise<unknown> => {
     const id = ++commands;
     program.send(JSON.stringify({ id, do: command, ...more }));
     const answer = await program.event("answer", timeoutMs, (e) => e["id"] === id);
@@ -69,7 +72,7 @@ export interface Election {
 }
 
 /** The first election among the nodes with a token above `above`; waits for it. */
-export async function electionAbove(nodes: readonly Contender[], above: number, timeoutMs = 20_000): Promise<Election> {
+export async function electionAbove(nodes: readonly Contender[], above: number, timeoutMs = 60_000): Promise<Election> {
   const until = performance.now() + timeoutMs;
   for (;;) {
     const elections = nodes.flatMap((node) =>

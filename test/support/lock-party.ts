@@ -68,7 +68,7 @@ export async function lockStage(server: S3Server = sharedMinio()): Promise<LockS
 }
 
 /** Waits for something that happens elsewhere. */
-export async function until(is: () => boolean | Promise<boolean>, what: string, withinMs = 30_000): Promise<void> {
+export async function until(is: () => boolean | Promise<boolean>, what: string, withinMs = 60_000): Promise<void> {
   const end = performance.now() + withinMs;
   while (!(await is())) {
     if (performance.now() > end) throw new Error(`${what}: not within ${withinMs} ms`);

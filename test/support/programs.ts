@@ -5,8 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFailed } from "vitest";
-import { whenFinished } from "./finish.ts";
+import { whenFailed, whenFinished } from "./finish.ts";
 import { freeze } from "./freeze.ts";
 import { hostClockEnv, hostMs } from "./host-clock.ts";
 import { adopt } from "./reaper.ts";
@@ -45,7 +44,7 @@ export interface Program {
   /** All events so far, in order. */
   readonly events: readonly ProgramEvent[];
   /**
-   * The next event of this name that no earlier call has returned. Rejects after `timeoutMs` (default 20 s), or when the program ends without it.
+   * The next event of this name that no earlier call has returned. Rejects after `timeoutMs` (default 60 s), or when the program ends without it.
    * With `where`, events that don't match are passed over for good.
    */
   event(name: string, timeoutMs?: number, where?: (event: ProgramEvent) => boolean): Promise<ProgramEvent>;
@@ -55,7 +54,7 @@ export interface Program {
   readonly ended: Exit | undefined;
   /**
    * Sends `{ id, do: command, ...fields }` to its standard input and gives what it answers (the `value` of the `answer` event with this id).
-   * Rejects with the program's own error, or after `timeoutMs` (default 20 s).
+   * Rejects with the program's own error, or after `timeoutMs` (default 60 s).
    */
   ask(command: string, fields?: object, timeoutMs?: number): Promise<unknown>;
   /** One line to its standard input. */
@@ -87,11 +86,7 @@ export function spawnProgram(name: string, options: ProgramOptions = {}): Progra
   whenFinished(async () => {
     await program.kill();
   });
-  try {
-    onTestFailed(() => console.error(program.transcript()));
-  } catch {
-    // Started in a hook: there is no single test whose failure it could be.
-  }
+  whenFailed(() => console.error(program.transcript()));
   return program;
 }
 
@@ -171,8 +166,8 @@ function listen(name: string, child: ChildProcess): Program {
     get ended() {
       return ended;
     },
-    event: (wanted, timeoutMs = 20_000, where = () => true) => waitFor(wanted, timeoutMs, () => next(wanted, where)),
-    async ask(command, fields = {}, timeoutMs = 20_000) {
+    event: (wanted, timeoutMs = 60_000, where = () => true) => waitFor(wanted, timeoutMs, () => next(wanted, where)),
+    async ask(command, fields = {}, timeoutMs = 60_000) {
       const id = ++asked;
       send(JSON.stringify({ id, do: command, ...fields }));
       const answer = await waitFor("answer", timeoutMs, () => events.find((event) => event.event === "answer" && event["id"] === id));

@@ -6,9 +6,9 @@
 import { type ChildProcess, type StdioOptions, spawn, spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { inject, onTestFailed } from "vitest";
+import { inject } from "vitest";
 import { COMPOSE_FILE, HOW_TO_GET_GOFAKES3, HOW_TO_GET_MINIO, type MinioRunner } from "./find-servers.ts";
-import { whenFinished } from "./finish.ts";
+import { whenFailed, whenFinished } from "./finish.ts";
 import { freeze } from "./freeze.ts";
 import { freePort } from "./ports.ts";
 import { adopt, adoptContainer, removeFolder, temporaryFolder } from "./reaper.ts";
@@ -113,11 +113,7 @@ export function cleanedUp(server: OwnServer, folderIsOurs: boolean): OwnServer {
     await server.kill();
     if (folderIsOurs) removeFolder(server.dir);
   });
-  try {
-    onTestFailed(() => console.error(`--- log of ${server.name} at ${server.endpoint}\n${server.log()}`));
-  } catch {
-    // Started in a hook and not in a test: there is no single test whose failure it could be.
-  }
+  whenFailed(() => console.error(`--- log of ${server.name} at ${server.endpoint}\n${server.log()}`));
   return server;
 }
 

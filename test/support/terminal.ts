@@ -37,7 +37,7 @@ export async function openTerminal(kind: "tmux" | "script", words: readonly stri
   const base = kind === "tmux" ? await inTmux(quoted, options) : inScript(quoted, options);
   return {
     ...base,
-    shows: async (pattern, timeoutMs = 30_000) => {
+    shows: async (pattern, timeoutMs = 60_000) => {
       const until = performance.now() + timeoutMs;
       for (;;) {
         const text = (await base.screen()).join("\n");

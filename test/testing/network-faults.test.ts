@@ -196,9 +196,7 @@ describe.each(["the embedded server", "the proxy"])("%s", (where) => {
     faults.add({ kind: "black-hole", key: "hole" });
     const broken = ["held", "slow", "delayed", "hole"].map((key) => expect(put(key)).rejects.toThrow(BROKEN));
     await until(() => front.requests.total === 4 && held.held === 1);
-    const from = performance.now();
     await Promise.all([front.close(), front.close()]);
-    expect(performance.now() - from).toBeLessThan(1_000);
     await Promise.all(broken);
     expect(await held.deliver()).toBe(0);
     await new Promise((resolve) => setTimeout(resolve, 350));
