@@ -19,6 +19,7 @@ describe.concurrent("tests side by side tidy up each for itself, whenever they s
       await pass(20);
       log.push("of the quick one");
     });
+    expect(log).toEqual([]);
     log.push("the quick one ends");
   });
 });

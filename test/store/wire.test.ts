@@ -72,7 +72,7 @@ describe.each(CLIENTS)("%s", (name, options) => {
     const within = (text: string): object => ({ message: expect.stringContaining(`no answer within ${text}`) as string });
     expect(await store.create("k", BODY)).toMatchObject({ kind: "unknown", error: within("300 ms") });
     expect(await store.get("k")).toMatchObject({ kind: "unavailable", error: within("300 ms") });
-    expect(await store.create("k", BODY, { timeoutMs: 100.5 })).toMatchObject({ kind: "unknown", error: within("100") });
+    expect(await store.create("k", BODY, { timeoutMs: 100.5 })).toMatchObject({ kind: "unknown", error: within("101 ms") });
     await expect.poll(() => server.seen.map((s) => s.aborted)).toEqual([true, true, true]);
   });
 
