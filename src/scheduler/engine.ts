@@ -65,8 +65,9 @@ export class Engine {
     const teller = known === undefined && !drivers.some((d) => d.busy || d.trouble !== undefined) ? drivers[0] : undefined;
     let nextMs = MAX_SLEEP_MS;
     for (const driver of drivers) {
-      if (driver.busy || driver.nextAtMs === undefined) continue;
-      const leftMs = driver === teller ? 0 : driver.nextAtMs - nowMs;
+      const idleMs = driver.idleMs(nowMs);
+      if (driver.busy || idleMs === undefined) continue;
+      const leftMs = driver === teller ? 0 : idleMs;
       if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
       else if (config.gate?.isLeader() === false) nextMs = Math.min(nextMs, GATE_POLL_MS);
       else if (this.#running >= config.concurrency) return MAX_SLEEP_MS;

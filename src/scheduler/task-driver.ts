@@ -66,8 +66,6 @@ export type TurnEnd = {
   readonly ran: readonly RunEntry[];
   /** It runs elsewhere, or another was faster. */
   readonly elsewhere: boolean;
-  /** The next look, in the store's time; `undefined`: never. */
-  readonly nextAtMs: number | undefined;
   readonly error: ConsensusError | undefined;
 };
 
@@ -80,8 +78,6 @@ const LAST_RETRY_MS = 30_000;
 
 export class TaskDriver {
   readonly task: TaskConfig;
-  /** When to look next, in the store's time. */
-  nextAtMs: number | undefined = 0;
   busy = false;
   /** What hinders it, if something does. */
   trouble: ConsensusError | undefined;
@@ -94,6 +90,10 @@ export class TaskDriver {
   readonly #zones: ZoneData;
   #schedule: Promise<Schedule> | undefined;
   #lookedAtMs: number | undefined;
+  /** When to look next, in the store's time; `undefined`: never. */
+  #nextAtMs: number | undefined = 0;
+  /** After a failure by the monotonic clock instead: what the store's time was thought to be may turn out to be hours off at the next answer. */
+  #retryAtMs: number | undefined;
   #failures = 0;
   #flagged = 0;
   /** Ticks wait for a run to end. */
@@ -130,6 +130,12 @@ export class TaskDriver {
     return found?.end === undefined ? this.#places.endOf(open, asked) : found;
   }
 
+  /** For how long there is nothing to do, where the store's time is `nowMs`; `undefined`: for ever. */
+  idleMs(nowMs: number): number | undefined {
+    if (this.#retryAtMs !== undefined) return this.#retryAtMs - this.#context.store.clock.monotonicMs();
+    return this.#nextAtMs === undefined ? undefined : this.#nextAtMs - nowMs;
+  }
+
   /** Tells everything that runs here to stop. */
   askToStop(reason: StopReason): void {
     for (const performance of this.performances) performance.askToStop(reason);
@@ -144,17 +150,17 @@ export class TaskDriver {
       this.#lookedAtMs = this.#nowMs();
       this.trouble = undefined;
       this.#failures = 0;
-      this.nextAtMs = this.#endedMeanwhile ? this.#lookedAtMs : end.nextAtMs;
-      return { task: this.task.name, ...end, ran, error: undefined };
+      this.#retryAtMs = undefined;
+      this.#nextAtMs = this.#endedMeanwhile ? this.#lookedAtMs : end.nextAtMs;
+      return { task: this.task.name, ran, elsewhere: end.elsewhere, error: undefined };
     } catch (e) {
-      if (turn.signal.aborted && e === turn.signal.reason)
-        return { task: this.task.name, ran, elsewhere: false, nextAtMs: this.nextAtMs, error: undefined };
+      if (turn.signal.aborted && e === turn.signal.reason) return { task: this.task.name, ran, elsewhere: false, error: undefined };
       if (!ConsensusError.is(e)) throw e;
       if (this.trouble?.message !== e.message)
         this.#context.emitter.log("warn", { code: e.code, task: this.task.name }, `task "${this.task.name}": ${e.message}`);
       this.trouble = e;
-      this.nextAtMs = this.#nowMs() + this.#backOff(e);
-      return { task: this.task.name, ran, elsewhere: false, nextAtMs: this.nextAtMs, error: e };
+      this.#retryAtMs = this.#context.store.clock.monotonicMs() + this.#backOff(e);
+      return { task: this.task.name, ran, elsewhere: false, error: e };
     }
   }
 
@@ -393,7 +399,7 @@ export class TaskDriver {
     const at = retry?.at ?? (this.#waitsForRoom ? this.#nowMs() : undefined);
     if (at === undefined) return ended;
     this.#endedMeanwhile = true;
-    this.nextAtMs = Math.min(this.nextAtMs ?? at, at);
+    this.#nextAtMs = Math.min(this.#nextAtMs ?? at, at);
     return ended;
   }
 
@@ -419,14 +425,14 @@ export class TaskDriver {
       },
       flagged: (flag) => {
         if (alone) this.#flagged += 1;
-        if (flag.kind === "asked") void this.#obey();
+        if (flag.kind === "asked") void this.#obey(on);
         else on.performance?.askToStop("cancelled");
       },
     };
   }
 
   /** Somebody knocked: what do operators want of these runs? A look that fails is made up for by whoever comes next (`unread`). */
-  async #obey(): Promise<void> {
+  async #obey(on: { readonly performance?: Performance }): Promise<void> {
     const { store, timing } = this.#record.lease.object.settings;
     // Who knocks while the flag still stands leaves it at that, so the object is read again when a renewal has taken the flag off.
     for (let round = 0; round < 2; round++) {
@@ -435,8 +441,9 @@ export class TaskDriver {
       } catch {
         // The next claimer reads it.
       }
-      await sleep(store.clock, 1.5 * timing.renewEveryMs);
-      if (this.performances.size === 0) return;
+      // Told to stop, or over: there is nothing left to obey, and nothing to wait for.
+      const slept = await sleep(store.clock, 1.5 * timing.renewEveryMs, { signal: on.performance?.tenancy.signal });
+      if (!slept || this.performances.size === 0) return;
     }
   }
 

@@ -28,6 +28,18 @@ export const SCHEDULING: readonly TestedMutant[] = [
     tests: [TIMES],
   },
   {
+    id: "sched-pause-by-the-stores-time",
+    breaks: "a pause after a failed look is counted in the store's time, as it was thought to be before any answer",
+    edits: [
+      edit(
+        "scheduler/task-driver.ts",
+        "this.#retryAtMs = this.#context.store.clock.monotonicMs() + this.#backOff(e);",
+        "this.#nextAtMs = this.#nowMs() + this.#backOff(e);",
+      ),
+    ],
+    tests: [TIMES],
+  },
+  {
     id: "sched-clock-without-bound",
     breaks: "a node whose clock is far off claims",
     edits: [

@@ -66,6 +66,18 @@ describe("what operators want", () => {
     await expect(world.until(operator.cancel("job"))).rejects.toMatchObject({ code: "NOT_HELD" });
   });
 
+  it("a run that was knocked at, and is told to stop soon after, leaves no timer behind (seed 421043049)", async () => {
+    const world = testWorld({ seed: 4 });
+    const a = jobOn(world, "a", ledger(), { work: obeys });
+    await world.advance(MINUTE + 5_000);
+    await world.until(schedulerOn(world, world.node("op"), ledger()).pause("job"));
+    await world.advance(7_000);
+    expect(stateIn(world)).toMatchObject({ run: { state: "running" } });
+    a.stop.abort();
+    await world.until(a.done);
+    expect(a.node.timers + a.node.inFlight).toBe(0);
+  });
+
   it("history, status and preview say what is; progress is seen from the next renewal on", async () => {
     const world = testWorld({ seed: 5 });
     const books = ledger();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { encodeRecord } from "../../src/record/codec.ts";
 import { Manager } from "../../src/election/manager.ts";
+import type { Task } from "../../src/scheduler/options.ts";
 import { StoreTime } from "../../src/scheduler/store-time.ts";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
 import { someRecord } from "../lease/records.ts";
@@ -130,6 +131,19 @@ describe("due is what the store's clock says", () => {
 });
 
 describe("an outage", () => {
+  it("of one look, on a node whose clock is hours ahead: the pause is as long as it is, and not those hours (seed 421043168)", async () => {
+    const world = testWorld({ seed: 47 });
+    const books = ledger();
+    const node = world.node("a", { wallOffsetMs: 5 * HOUR });
+    node.faults({ kind: "lose-request", on: "get", times: 1 });
+    // The first look at the other task tells the store's time, while the job waits for its second.
+    const other: Task = { name: "other", cron: "* * * * *", run: () => undefined };
+    jobOn(world, "a", books, { more: [other], options: { maxClockOffsetMs: 24 * HOUR } });
+    await world.advance(5 * MINUTE + 10_000);
+    expect(ticksOf(books)).toEqual(everyMinute(1, 5));
+    expect(brokenOf(books)).toEqual([]);
+  });
+
   it("the store is down for ten minutes over a tick: run late, once, and nobody floods it at its return", async () => {
     const world = testWorld({ seed: 31 });
     const books = ledger();
