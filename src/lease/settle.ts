@@ -13,7 +13,7 @@ export interface LogicalWrite<R extends LeaseRecord = LeaseRecord> {
 
 /** What a read, made after this write was refused, says about it. */
 export type Settlement<R extends LeaseRecord = LeaseRecord> =
-  /** It was applied: its nonce stands there. */
+  /** It was applied: its nonce stands there; or it was a release, and stands below what another wrote over it without acquiring (rule S14). */
   | { readonly kind: "mine"; readonly etag: string }
   /**
    * My tenancy goes on, but this version is not the one I know: an operator's flag on top, or a write of mine that I had given up on.
@@ -51,7 +51,8 @@ export function settle<R extends LeaseRecord>(
     throw e;
   }
   const { etag } = read;
-  if (seen.nonce === write.record.nonce) return { kind: "mine", etag };
+  const isBelow = seen.state === "released" && write.record.state === "released" && seen.holderNonce === write.record.nonce;
+  if (seen.nonce === write.record.nonce || isBelow) return { kind: "mine", etag };
   if (write.base !== undefined) {
     // The very version that the refused write named, or an older one: the read is stale, or the store is in doubt about the key.
     if (etag === write.base.etag) return { kind: "again" };

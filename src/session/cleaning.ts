@@ -23,7 +23,7 @@ export function settleBy(
   if (record.state === "held" && nonces.includes(record.holderNonce))
     return { base: seen, record: lease.release(record, {}, payload ?? record.payload) };
   if (base?.etag !== seen.etag) return "decided";
-  // It was free for the taking. As released it stays so; what kept others out of it is kept.
+  // It was free for the taking. As released it stays so; what kept others out of it is kept, and by which write its holder released it.
   const endedBy = record.state === "released" ? record.endedBy : "other";
-  return { base: seen, record: { ...lease.release(record, {}), endedBy } };
+  return { base: seen, record: { ...lease.release(record, {}), holderNonce: record.holderNonce, endedBy } };
 }

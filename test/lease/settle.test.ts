@@ -33,6 +33,15 @@ describe("settle: what a read says about a refused write (rule W3)", () => {
       expect(settle(KEY, write, found({ ...write.record }), mineOnce)).toEqual({ kind: "mine", etag: '"now"' });
   });
 
+  it("my release below what another wrote over it without acquiring: it was applied (rule S14)", () => {
+    const release = { ...renewal, record: { ...renewal.record, state: "released", endedBy: "self" } } as const;
+    const over = { ...release.record, nonce: "t", version: 12 };
+    expect(settle(KEY, release, found(over), mineOnce)).toEqual({ kind: "mine", etag: '"now"' });
+    expect(kindOf(settle(KEY, release, found({ ...over, holderNonce: "old", endedBy: "other" }), mineOnce))).toBe("other");
+    expect(kindOf(settle(KEY, release, found({ ...over, holderNonce: "t", fencingToken: 6 }), mineOnce))).toBe("other");
+    expect(kindOf(settle(KEY, renewal, found(over), mineOnce))).toBe("other");
+  });
+
   it("the version that the write named, or an older one: stale, nothing is settled (rule W7)", () => {
     expect(kindOf(settle(KEY, renewal, found({ ...BASE }, '"base"'), mineOnce))).toBe("again");
     expect(kindOf(settle(KEY, renewal, found({ ...BASE, nonce: "older", version: 9 }), mineOnce))).toBe("again");

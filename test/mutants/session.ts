@@ -176,6 +176,18 @@ export const SESSIONS: readonly TestedMutant[] = [
     tests: [CLEANER],
   },
   {
+    id: "S14-hides-the-release",
+    breaks: "S14: a released record that is rewritten says no more which write of its holder released it",
+    edits: [edit("session/cleaning.ts", "holderNonce: record.holderNonce, ", "")],
+    tests: [CLEANER],
+  },
+  {
+    id: "S14-sees-no-release-below",
+    breaks: "S14: a release is taken for another's because its record was rewritten",
+    edits: [edit("lease/settle.ts", "seen.nonce === write.record.nonce || isBelow", "seen.nonce === write.record.nonce")],
+    tests: [CLEANER],
+  },
+  {
     id: "S15-lock-alone",
     breaks: "S15: an operator frees the lock alone, and its holder believes on",
     edits: [

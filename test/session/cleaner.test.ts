@@ -12,7 +12,7 @@ describe("what nobody wants is never left to a living session (S14)", () => {
     const m = await member(world, node);
     node.faults({ kind: "lose-reply", on: "put", times: 1 });
     const attempt = contending(m.store, KEY, m);
-    await world.advance(500);
+    await world.advance(30);
     attempt.stop.abort(new Error("enough"));
     await expect(world.until(attempt.done)).rejects.toThrow("enough");
     await world.advance(TTL);
@@ -39,6 +39,24 @@ describe("what nobody wants is never left to a living session (S14)", () => {
     expect(m.cleaner.size).toBe(0);
     await world.advance(15 * TTL);
     expect(timedRecordAt(world, KEY).state).toBe("released");
+  });
+
+  it("what is rewritten for that still says which release freed it: whoever waits for its answer hears of it (seed 421043433)", async () => {
+    const world = testWorld({ seed: 1 });
+    const [a, b] = [world.node("a"), world.node("b")];
+    const [m, holder] = [await member(world, a), await member(world, b)];
+    const lock = await locked(world, holder, KEY);
+    b.faults({ kind: "lose-reply", on: "put" });
+    const released = lock.release();
+    await world.advance(100);
+    // Another wants it, hears of a failure (of a write that was not applied), gives up, and rewrites what that write would need to land yet.
+    a.faults({ kind: "error-500", on: "put" });
+    const attempt = contending(m.store, KEY, m);
+    await world.advance(30);
+    attempt.stop.abort(new Error("enough"));
+    await expect(world.until(attempt.done)).rejects.toThrow("enough");
+    expect(await world.until(released)).toBe("released");
+    expect(timedRecordAt(world, KEY)).toMatchObject({ state: "released", fencingToken: 1, version: 3 });
   });
 
   it("a release without an answer is looked after until the store has decided", async () => {

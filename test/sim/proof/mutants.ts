@@ -102,8 +102,8 @@ export const RULES: readonly Mutant[] = [
     edits: [
       {
         file: SETTLE,
-        find: 'if (seen.nonce === write.record.nonce) return { kind: "mine", etag };',
-        put: 'if (seen.nonce === write.record.nonce) return { kind: "other", etag, record: seen };',
+        find: 'if (seen.nonce === write.record.nonce || isBelow) return { kind: "mine", etag };',
+        put: 'if (seen.nonce === write.record.nonce || isBelow) return { kind: "other", etag, record: seen };',
       },
     ],
   },
