@@ -9,10 +9,5 @@ if (typeof keepCompiled === "function") Reflect.apply(keepCompiled, module, []);
 
 // What the SDK has to say about this version of Node would stand between a command's own lines.
 process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
-// A reader that has gone away (`… | head -1`) is no error of ours: there is nobody left to tell.
-for (const stream of [process.stdout, process.stderr])
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-  });
 const { runProgram } = await import("./frame/program.ts");
 process.exitCode = await runProgram(process.argv.slice(2));

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, inject, it } from "vitest";
 import { fakeS3 } from "../../src/testing/s3-server/fake-s3.ts";
 import { type CarelessMode, STORE_KINDS } from "../../src/testing/s3-server/faults.ts";
-import { cliEnv, runCli } from "../support/cli.ts";
+import { cliEnv, fakeEnv, runCli } from "../support/cli.ts";
 import { expectShape } from "../support/cli-schema.ts";
 import { freshBucket } from "../support/minio-client.ts";
 import { type S3Server, startGofakes3, startMinio } from "../support/servers.ts";
@@ -96,7 +96,7 @@ async function doctorOn({ start, version, versioned = false }: Subject): Promise
 
 async function doctorOnFake(careless: readonly CarelessMode[]): Promise<Told> {
   await using server = await fakeS3({ careless });
-  return await doctor(server.url(), cliEnv(undefined, { AWS_ACCESS_KEY_ID: "dev", AWS_SECRET_ACCESS_KEY: "dev" }));
+  return await doctor(server.url(), fakeEnv());
 }
 
 const isLeftOut = ({ needs }: Subject): boolean => needs !== undefined && leftOut().includes(needs);

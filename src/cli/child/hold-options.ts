@@ -1,7 +1,11 @@
 /** Options that `lock`, `elect` and `cron` share: how a command is held to its lease. */
 import type { Command } from "commander";
+import { ConfigError } from "../../errors.ts";
 import { MAX_TTL_MS, MIN_TTL_MS } from "../../lease/timing.ts";
-import { duration, integer } from "../frame/arguments.ts";
+import { duration, integer, spelled } from "../frame/arguments.ts";
+import { EXIT } from "../frame/exit-codes.ts";
+import type { FileSettings } from "../frame/settings.ts";
+import { defaultGraceMs } from "./deadline.ts";
 
 export interface HoldFlags {
   readonly ttl?: number | undefined;
@@ -26,12 +30,38 @@ is for that), and reach processes that left the command's group, or on a termina
 its watchdog both at once leaves the command running. Processes that the command leaves behind when it ends are not waited for.
 `;
 
+/** How a command is held, whoever said it. */
+export interface Hold {
+  readonly ttlMs: number;
+  readonly graceMs: number;
+  readonly conflictExitCode: number;
+  readonly lostExitCode: number;
+}
+
+/** Flags over file over default. @throws ConfigError for a grace that would end each command before its first renewal. */
+export function holdOf(flags: HoldFlags, file: FileSettings, defaultTtlMs: number): Hold {
+  const ttlMs = flags.ttl ?? file.ttlMs ?? defaultTtlMs;
+  const graceMs = flags.grace ?? file.graceMs ?? defaultGraceMs(ttlMs);
+  // A renewal that is due a third of the ttl after the last one finds less than half of it left.
+  const mostMs = Math.floor(ttlMs / 3);
+  if (graceMs > mostMs)
+    throw new ConfigError("grace", [
+      `it is ${spelled(graceMs)}, and the ttl ${spelled(ttlMs)}: expected at most a third of it, ${spelled(mostMs)}`,
+    ]);
+  return {
+    ttlMs,
+    graceMs,
+    conflictExitCode: flags.conflictExitCode ?? file.conflictExitCode ?? EXIT.held,
+    lostExitCode: flags.lostExitCode ?? file.lostExitCode ?? EXIT.lost,
+  };
+}
+
 export function addHoldOptions(command: Command): Command {
   return command
     .option("--ttl <duration>", "how long the lease outlives its holder's last renewal", duration(MIN_TTL_MS, MAX_TTL_MS))
     .option(
       "--grace <duration>",
-      "how long before the deadline the command gets TERM (default: 5s, at most a sixth of the ttl)",
+      "how long before the deadline the command gets TERM (default: 5s, at most a sixth of the ttl; at most a third)",
       duration(0, MAX_TTL_MS),
     )
     .option("--conflict-exit-code <status>", "instead of 75, when it is held elsewhere", integer(0, 255))

@@ -1,5 +1,5 @@
 /** What became of a command that was to run under a lease: its exit status, and one JSON line for those who must not guess. */
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { systemClock } from "../../clock/system.ts";
 import { ConfigError, ConsensusError, type HolderInfo, LockHeldError, messageOf } from "../../errors.ts";
@@ -10,6 +10,7 @@ import { EXIT, exitCodeOf, signalStatus } from "../frame/exit-codes.ts";
 import { durationText, printable } from "../frame/output.ts";
 import { Interruption } from "../frame/signals.ts";
 import { keyOf } from "../view/catalogue.ts";
+import type { Hold } from "./hold-options.ts";
 import { type CommandEnd, runHeld } from "./run-held.ts";
 
 export type Kind = "lock" | "election" | "task";
@@ -30,12 +31,12 @@ export interface StatusLine {
   readonly holder?: string | undefined;
 }
 
-export interface Errand {
+/** A command that is to run under a lease. */
+export interface Errand extends Omit<Hold, "ttlMs"> {
   readonly kind: Kind;
   readonly name: string;
   readonly words: readonly string[];
-  readonly graceMs: number;
-  readonly lostExitCode: number;
+  readonly statusFile: string | undefined;
 }
 
 /** Runs the command, gives the lease back, and says how it ended. */
@@ -94,34 +95,25 @@ export function heldText(what: string, holder: HolderInfo, nowMs: number): strin
   return lines.join("\n");
 }
 
-interface Ends {
-  readonly statusFile: string | undefined;
-  readonly conflictExitCode: number | undefined;
-}
-
 /** Carries it out, tells what went wrong, and leaves the status line. */
-export async function concluded(
-  context: Context,
-  about: { readonly kind: Kind; readonly name: string },
-  flags: Partial<Ends>,
-  body: () => Promise<StatusLine>,
-): Promise<number> {
-  if (flags.statusFile !== undefined) writeStatusFile(flags.statusFile, "");
+export async function concluded(context: Context, errand: Errand, body: () => Promise<StatusLine>): Promise<number> {
+  const { kind, name, statusFile } = errand;
+  // Opened before anything is done, and once: a pipe has its reader, and one that can't be written is told of in time.
+  const file = statusFile === undefined ? undefined : openStatusFile(statusFile);
   let line: StatusLine;
   try {
     line = await body();
   } catch (e) {
-    line = { ...about, ...failure(context, about, e, flags.conflictExitCode ?? context.settings.conflictExitCode ?? EXIT.held) };
+    line = { kind, name, ...failure(context, errand, e) };
   }
-  if (flags.statusFile !== undefined) writeStatusFile(flags.statusFile, `${JSON.stringify(line)}\n`);
+  if (file !== undefined) leave(context, file, line);
   return line.status;
 }
 
 function failure(
   { log, settings }: Context,
-  { kind, name }: { readonly kind: Kind; readonly name: string },
+  { kind, name, conflictExitCode }: Errand,
   e: unknown,
-  conflictExitCode: number,
 ): Pick<StatusLine, "outcome" | "status" | "reason" | "holder" | "key" | "fencingToken"> {
   const reason = messageOf(e);
   if (e instanceof Interruption) return { outcome: "interrupted", status: signalStatus(e.signal), reason };
@@ -137,11 +129,21 @@ function failure(
   return { outcome: "failed", status: exitCodeOf(e), reason };
 }
 
-/** @throws ConfigError where it can't be written: before anything is done. */
-function writeStatusFile(path: string, text: string): void {
+/** Empty until the line is there. @throws ConfigError where it can't be written. */
+function openStatusFile(path: string): number {
   try {
-    writeFileSync(path, text);
+    return openSync(path, "w");
   } catch (e) {
     throw new ConfigError("--status-file", [messageOf(e)], { cause: e });
+  }
+}
+
+/** A disk that is full by now takes nothing from the command's own status. */
+function leave({ log }: Context, file: number, line: StatusLine): void {
+  try {
+    writeSync(file, `${JSON.stringify(line)}\n`);
+    closeSync(file);
+  } catch (e) {
+    log.error({ err: e }, `--status-file: ${messageOf(e)}`);
   }
 }

@@ -7,14 +7,14 @@ import { parseDuration, show } from "../../options.ts";
 import type { Json } from "../../record/record.ts";
 import type { Task, TaskRun } from "../../scheduler/options.ts";
 import { Scheduler } from "../../scheduler/scheduler.ts";
-import { defaultGraceMs } from "../child/deadline.ts";
+import { holdOf } from "../child/hold-options.ts";
 import { childEnv, statusOf } from "../child/outcome.ts";
 import { type CommandEnd, runHeld } from "../child/run-held.ts";
 import { integer } from "../frame/arguments.ts";
 import type { Context, Run } from "../frame/context.ts";
 import { readDataFile } from "../frame/config-file.ts";
-import { EXIT, signalStatus } from "../frame/exit-codes.ts";
-import { Interruption } from "../frame/signals.ts";
+import { EXIT } from "../frame/exit-codes.ts";
+import { statusOfStop } from "../frame/signals.ts";
 
 const DEFAULT_TTL_MS = 30_000;
 /** Fields that a file spells as durations. */
@@ -97,7 +97,7 @@ async function cron(context: Context, file: string, logDir: string | undefined):
   const { stop } = context.signals;
   if (logDir !== undefined) mkdirSync(logDir, { recursive: true });
   await (await schedulerOf(context, file, logDir)).run({ signal: stop });
-  return stop.reason instanceof Interruption ? signalStatus(stop.reason.signal) : EXIT.ok;
+  return statusOfStop(stop);
 }
 
 async function schedulerOf(context: Context, file: string, logDir?: string): Promise<Scheduler> {
@@ -143,7 +143,7 @@ function tasksOf(context: Context, file: string, value: unknown, logDir: string 
 
 async function runTask(context: Context, run: TaskRun, words: readonly string[], logDir: string | undefined): Promise<Json> {
   const { settings, log } = context;
-  const graceMs = settings.graceMs ?? defaultGraceMs(settings.ttlMs ?? DEFAULT_TTL_MS);
+  const { graceMs } = holdOf({}, settings, DEFAULT_TTL_MS);
   log.info(
     { task: run.task, fencingToken: run.fencingToken, attempt: run.attempt },
     `${run.task}: starts (tick ${run.scheduledAt.toISOString()}, attempt ${run.attempt})`,

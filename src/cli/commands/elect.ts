@@ -6,16 +6,14 @@ import { Manager } from "../../election/manager.ts";
 import type { Term } from "../../election/term.ts";
 import { ConfigError, type HolderInfo, RecordError } from "../../errors.ts";
 import type { Json } from "../../record/record.ts";
-import { defaultGraceMs } from "../child/deadline.ts";
-import { addHoldOptions, type HoldFlags, MAX_WAIT_MS } from "../child/hold-options.ts";
+import { addHoldOptions, type HoldFlags, holdOf, MAX_WAIT_MS } from "../child/hold-options.ts";
 import { concluded, runErrand } from "../child/outcome.ts";
 import { holderJson } from "../view/json.ts";
 import { duration, json } from "../frame/arguments.ts";
 import type { Context, Run } from "../frame/context.ts";
-import { EXIT, signalStatus } from "../frame/exit-codes.ts";
 import { libraryLog } from "../frame/log.ts";
 import { type Output, printable } from "../frame/output.ts";
-import { Interruption } from "../frame/signals.ts";
+import { statusOfStop } from "../frame/signals.ts";
 
 interface Flags extends HoldFlags {
   readonly keep?: boolean | undefined;
@@ -43,18 +41,17 @@ export function define(command: Command, run: Run): void {
 async function elect(context: Context, name: string, words: readonly string[], flags: Flags): Promise<number> {
   const { settings, log } = context;
   if (flags.observe === true && words.length > 0) throw new ConfigError("elect", ["--observe takes no part, so it runs no command"]);
-  const ttlMs = flags.ttl ?? settings.ttlMs ?? DEFAULT_TTL_MS;
+  const { ttlMs, ...hold } = holdOf(flags, settings, DEFAULT_TTL_MS);
   const { prefix, node } = settings;
   const store = await context.store();
   const manager = new Manager<Json>({ store, name, ttlMs, prefix, node, metadata: flags.metadata, logger: libraryLog(log) });
   if (words.length === 0) return flags.observe === true ? await observe(context, manager) : await takePart(context, manager, name);
-  const lostExitCode = flags.lostExitCode ?? settings.lostExitCode ?? EXIT.lost;
-  const graceMs = flags.grace ?? settings.graceMs ?? defaultGraceMs(ttlMs);
-  return await concluded(context, { kind: "election", name }, flags, async () => {
+  const errand = { kind: "election", name, words, statusFile: flags.statusFile, ...hold } as const;
+  return await concluded(context, errand, async () => {
     for (;;) {
       const term = await elected(context, manager, flags);
       log.debug({ fencingToken: term.fencingToken }, `elected (fencing token ${term.fencingToken})`);
-      const line = await runErrand(context, term, { kind: "election", name, words, graceMs, lostExitCode });
+      const line = await runErrand(context, term, errand);
       if (flags.keep !== true || line.outcome !== "lost") return line;
       log.warn({ fencingToken: term.fencingToken }, "leadership is over; campaigning again");
     }
@@ -77,7 +74,7 @@ async function elected({ signals }: Context, manager: Manager<Json>, { keep, wai
 }
 
 /** Takes part, and prints a line for each change. */
-async function takePart({ out, signals }: Context, manager: Manager<Json>, name: string): Promise<number> {
+async function takePart({ out, signals, unread }: Context, manager: Manager<Json>, name: string): Promise<number> {
   await manager.run(
     {
       onElected: ({ fencingToken, holder }) => {
@@ -90,18 +87,18 @@ async function takePart({ out, signals }: Context, manager: Manager<Json>, name:
       },
       onLeaderChange: ({ leader }) => tellLeader(out, manager.current === undefined ? leader : undefined, manager.current !== undefined),
     },
-    { signal: signals.stop },
+    { signal: unread },
   );
   return statusOfStop(signals.stop);
 }
 
-async function observe({ out, signals }: Context, manager: Manager<Json>): Promise<number> {
+async function observe({ out, signals, unread }: Context, manager: Manager<Json>): Promise<number> {
   // An observer does not keep a process alive (rule H8); here it is the process's whole purpose.
-  void sleep(systemClock, Number.MAX_SAFE_INTEGER, { signal: signals.stop, keepAlive: true });
+  void sleep(systemClock, Number.MAX_SAFE_INTEGER, { signal: unread, keepAlive: true });
   try {
-    for await (const { leader } of manager.observe({ signal: signals.stop })) tellLeader(out, leader, false);
+    for await (const { leader } of manager.observe({ signal: unread })) tellLeader(out, leader, false);
   } catch (e) {
-    if (!(e instanceof Interruption)) throw e;
+    if (!unread.aborted) throw e;
   }
   return statusOfStop(signals.stop);
 }
@@ -111,8 +108,4 @@ function tellLeader(out: Output, leader: HolderInfo<Json> | undefined, mine: boo
   if (mine) return;
   if (out.json) out.value({ event: "leader", leader: leader === undefined ? null : holderJson(leader) });
   else out.line(leader === undefined ? "leader   nobody" : `leader   ${printable(leader.holder)}  fencing token ${leader.fencingToken}`);
-}
-
-function statusOfStop(stop: AbortSignal): number {
-  return stop.reason instanceof Interruption ? signalStatus(stop.reason.signal) : EXIT.ok;
 }

@@ -8,12 +8,10 @@ import { Locks } from "../../locks/locks.ts";
 import { bareName } from "../../locks/names.ts";
 import { MAX_SLOTS } from "../../locks/slots.ts";
 import type { Json } from "../../record/record.ts";
-import { defaultGraceMs } from "../child/deadline.ts";
-import { addHoldOptions, type HoldFlags, MAX_WAIT_MS } from "../child/hold-options.ts";
+import { addHoldOptions, type HoldFlags, holdOf, MAX_WAIT_MS } from "../child/hold-options.ts";
 import { concluded, heldText, runErrand } from "../child/outcome.ts";
 import { duration, integer, json, spelled } from "../frame/arguments.ts";
 import type { Context, Run } from "../frame/context.ts";
-import { EXIT } from "../frame/exit-codes.ts";
 import { libraryLog } from "../frame/log.ts";
 
 interface Flags extends HoldFlags {
@@ -38,19 +36,18 @@ export function define(command: Command, run: Run): void {
 async function lock(context: Context, name: string, words: readonly string[], flags: Flags): Promise<number> {
   const { settings, log } = context;
   if (words.length === 0) throw new ConfigError("lock", ["a command is missing: lock KEY -- COMMAND ARGS…"]);
-  const ttlMs = flags.ttl ?? settings.ttlMs ?? DEFAULT_TTL_MS;
+  const { ttlMs, ...hold } = holdOf(flags, settings, DEFAULT_TTL_MS);
   const ephemeral = name !== bareName(name);
   const { prefix, node } = settings;
   const locks = new Locks({ store: await context.store(), prefix, node, ephemeral, logger: libraryLog(log) });
-  const lostExitCode = flags.lostExitCode ?? settings.lostExitCode ?? EXIT.lost;
-  const graceMs = flags.grace ?? settings.graceMs ?? defaultGraceMs(ttlMs);
-  return await concluded(context, { kind: "lock", name }, flags, async () => {
+  const errand = { kind: "lock", name, words, statusFile: flags.statusFile, ...hold } as const;
+  return await concluded(context, errand, async () => {
     const { permits, metadata, wait = settings.waitMs ?? 0 } = flags;
     const options = { ttlMs, metadata, signal: context.signals.stop };
     const semaphore = permits === undefined ? undefined : locks.semaphore(name, { permits });
     const take: Take = (waitMs) => (semaphore ?? { acquire: (o: LeaseOptions) => locks.acquire(name, o) }).acquire({ ...options, waitMs });
     const held = await acquired(context, take, name, wait);
-    return await runErrand(context, held, { kind: "lock", name, words, graceMs, lostExitCode });
+    return await runErrand(context, held, errand);
   });
 }
 

@@ -1,12 +1,11 @@
 /** `watch`: what is held, as it changes. Drawn anew in place on a terminal; one JSON line a change in a pipe. */
 import type { Command } from "commander";
-import { sleep } from "../../clock/wait.ts";
+import { link, sleep } from "../../clock/wait.ts";
 import { messageOf, StoreUnavailableError } from "../../errors.ts";
 import { duration, oneWord } from "../frame/arguments.ts";
 import type { Context, Run } from "../frame/context.ts";
-import { signalStatus } from "../frame/exit-codes.ts";
 import type { Output } from "../frame/output.ts";
-import { Interruption } from "../frame/signals.ts";
+import { statusOfStop } from "../frame/signals.ts";
 import type { Stats } from "../../store/object-store.ts";
 import { Catalogue, KINDS, SHOWN_HELP, type LeaseView, type ViewKind } from "../view/catalogue.ts";
 import { leaseJson } from "../view/json.ts";
@@ -38,17 +37,14 @@ export function define(command: Command, run: Run): void {
 }
 
 async function watch(context: Context, prefix: string | undefined, { kind, interval }: Flags): Promise<number> {
-  const { out, log, signals, settings } = context;
+  const { out, log, signals, settings, unread } = context;
   const store = await context.store();
   const catalogue = new Catalogue(store, settings.prefix);
-  // A reader that has gone away: nobody is there to watch for.
   const gone = new AbortController();
-  const leave = (): void => gone.abort();
-  process.stdout.once("error", leave);
-  signals.stop.addEventListener("abort", leave, { once: true });
+  link(unread, gone);
   const face =
     out.isTerminal && !out.json
-      ? new WatchScreen({ out, intervalMs: interval, clock: store.clock, quit: leave })
+      ? new WatchScreen({ out, intervalMs: interval, clock: store.clock, quit: () => gone.abort() })
       : { show: lineByLine(out), trouble: (e: StoreUnavailableError) => log.warn({ code: e.code }, messageOf(e)), close: () => {} };
   try {
     while (!gone.signal.aborted) {
@@ -65,7 +61,7 @@ async function watch(context: Context, prefix: string | undefined, { kind, inter
   } finally {
     face.close();
   }
-  return signals.stop.reason instanceof Interruption ? signalStatus(signals.stop.reason.signal) : 0;
+  return statusOfStop(signals.stop);
 }
 
 function costText(before: Stats, after: Stats): string {

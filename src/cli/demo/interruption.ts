@@ -2,7 +2,7 @@
 import process from "node:process";
 import { StoryError } from "./story-error.ts";
 
-const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
+const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1, SIGQUIT: 3 } as const;
 
 export function interruption(): { readonly signal: AbortSignal; readonly caught: () => number | undefined } {
   const stop = new AbortController();

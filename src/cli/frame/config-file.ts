@@ -49,7 +49,8 @@ export async function readConfigFile(path: string): Promise<FileSettings> {
 /** JSON or YAML; JSON is YAML. @throws ConfigError */
 export async function readDataFile(path: string): Promise<unknown> {
   try {
-    const text = await readFile(path, "utf8");
+    // Some editors put a mark before the first letter.
+    const text = (await readFile(path, "utf8")).replace(/^\uFEFF/, "");
     if (text.length > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
     return (path.endsWith(".json") ? JSON.parse(text) : parse(text, { maxAliasCount: 100 })) as unknown;
   } catch (e) {

@@ -10,6 +10,7 @@ import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 import { COMMANDS } from "./registry.ts";
 import { type GlobalFlags, settingsOf } from "./settings.ts";
 import { Interruption } from "./signals.ts";
+import { guardStreams } from "./streams.ts";
 
 const FOOTER = `
 Leadership, locks and schedules on S3-compatible storage. The store is s3://bucket/prefix?endpoint=http://host:port&region=…,
@@ -20,6 +21,7 @@ ${exitTableText()}`;
 
 /** @returns the exit status. */
 export async function runProgram(args: readonly string[]): Promise<number> {
+  guardStreams();
   let status: number = EXIT.ok;
   const program = new Command("s3-consensus");
   const run: Run = async (body) => {

@@ -1,7 +1,7 @@
 /** Ctrl-C and its like: once is an orderly end, twice is an end at once; a command that runs a program hands them on to it. */
 import { setMaxListeners } from "node:events";
 import process from "node:process";
-import { signalStatus } from "./exit-codes.ts";
+import { EXIT, signalStatus } from "./exit-codes.ts";
 
 /** What a program of ours may be told by signal. The terminal's stop and the size of its window reach the child from the terminal itself. */
 export const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
@@ -16,6 +16,11 @@ export class Interruption extends Error {
     super(`${signal} received`);
     this.signal = signal;
   }
+}
+
+/** The status of a command that runs until it is told to end: 128 + the signal that did; 0 when its own end came first. */
+export function statusOfStop(stop: AbortSignal): number {
+  return stop.reason instanceof Interruption ? signalStatus(stop.reason.signal) : EXIT.ok;
 }
 
 export class Signals {
