@@ -38,7 +38,9 @@ describe("a full disk", () => {
     const holder = startCli(["lock", "log", "--", "sh", "-c", "echo working; read -r line"], { env, input: "" });
     await holder.written(/working/);
     expect((await shell("s3c lock log -- true 2>/dev/full")).status).toBe(75);
+    const before = server.requests.all.length;
     const waiting = shell("s3c lock log --wait 1m -- sh -c 'exit 5' 2>/dev/full");
+    await expect.poll(() => server.requests.all.slice(before).length, { timeout: 20_000 }).toBeGreaterThan(2);
     holder.input("go\n");
     expect((await holder.exit).status).toBe(0);
     expect((await waiting).status).toBe(5);
@@ -69,14 +71,14 @@ describe("a reader that goes away", () => {
   it.each(["elect chief --ttl 2s", "elect chief --ttl 2s --observe", "watch --interval 200ms"])(
     "ends %s, which only prints",
     async (words) => {
-      const reading = shell(`{ s3c ${words}; echo "status $?" >&2; } | head -1`);
+      const reading = shell(`{ s3c ${words} --log-level silent; echo "status $?" >&2; } | head -1`);
       // That it is gone shows when there is something to print: others take their turns meanwhile.
-      let over = false;
+      const over = new AbortController();
       const turns = (async () => {
-        while (!over) await runCli(["elect", "chief", "--ttl", "2s", "--", "sleep", "1"], { env });
+        while (!over.signal.aborted) await runCli(["elect", "chief", "--ttl", "2s", "--", "sleep", "1"], { env });
       })();
       const { out, err } = await reading;
-      over = true;
+      over.abort();
       expect(out.split("\n")).toHaveLength(2);
       expect(err).toBe("status 0\n");
       await turns;
