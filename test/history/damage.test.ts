@@ -38,6 +38,8 @@ describe.each(DAMAGES)("$name", (damage) => {
     expect(damaged).toBeGreaterThan(20);
     if (damage.byAbsence === true) return;
     for (const contradiction of found) {
+      // What rests on the time of a write of unknown fate rests on an absence: that it was not sent before.
+      if (contradiction.lines.some((line) => line.type === "attempt" && line.kind !== "read" && line.outcome === "unknown")) continue;
       const stillThere = (lines: Contradiction["lines"]): boolean =>
         checkHistory(lines, { complete: false }).contradictions.some((c) => c.kind === contradiction.kind);
       expect(stillThere(contradiction.lines), formatContradiction(contradiction)).toBe(true);

@@ -143,14 +143,16 @@ class Run {
       told = true;
     };
     for (let i = 0; i < times; i++) {
-      const sentMs = this.#nowMs;
+      // The second is the client's own, after some patience.
+      const patienceMs = i * 8 * this.#random();
+      const sentMs = this.#nowMs + patienceMs;
       const lost = trouble >= 0.25 && trouble < 0.4;
       const mute = trouble >= 0.4 && trouble < 0.7;
       const late = trouble >= 0.7 && trouble < 1;
       const nothing: Attempt = { type: "attempt", ...what, outcome: what.kind === "read" ? "nothing" : "unknown", sentMs };
       if (lost) this.#attempts.push(nothing);
       else
-        this.#at(this.#random() * (late ? 100 : 5), () => {
+        this.#at(patienceMs + this.#random() * (late ? 100 : 5), () => {
           const { fields, learned } = carryOut();
           if (late || mute) {
             this.#attempts.push(nothing);

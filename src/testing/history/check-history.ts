@@ -1,7 +1,7 @@
 import { checkBeliefs } from "./beliefs.ts";
 import { chainWrites } from "./chain.ts";
 import type { Contradiction } from "./contradiction.ts";
-import { type Epoch, splitEpochs, VersionNames } from "./epochs.ts";
+import { type Epoch, epochsOf, guessHomes, type Homes, range, type Split, splitEpochs, type Straddling, VersionNames } from "./epochs.ts";
 import { checkFenced } from "./fenced.ts";
 import type { Attempt, Belief, FencedWrite, HistoryLine } from "./line.ts";
 import { checkOrder } from "./order.ts";
@@ -90,23 +90,73 @@ interface ObjectVerdict {
 }
 
 function checkObject(key: string, given: readonly Attempt[], complete: boolean): ObjectVerdict {
-  // A write of unknown fate may land at any time after it was sent, whenever its sender was told so.
-  const attempts = given.map((a) => (a.outcome === "unknown" && a.kind !== "read" ? { ...a, answeredMs: undefined } : a));
+  const attempts = given.map((a) => (a.outcome === "unknown" && a.kind !== "read" ? unbounded(a, complete) : a));
+  const asGiven = new Map<HistoryLine, Attempt>(attempts.map((a, i) => [a, given[i] as Attempt]));
   const names = new VersionNames(attempts);
-  const { epochs, unjudged } = splitEpochs(attempts, names);
-  const verdicts = epochs.map((epoch) => checkEpoch(key, epoch, names, complete));
+  const split = splitEpochs(attempts, names);
+  const verdicts = checkEpochs(key, split, names, complete);
   const appliedWrites = verdicts.reduce((sum, verdict) => sum + verdict.applied.size, 0);
   const carriedOut = new Set(verdicts.flatMap((verdict) => [...verdict.applied]));
   const unseen = new Set(attempts.filter((a) => a.outcome === "unknown" && !carriedOut.has(names.of(a))).map((a) => names.of(a)));
-  return { contradictions: verdicts.flatMap((verdict) => verdict.contradictions), appliedWrites, unseenWrites: unseen.size, unjudged };
+  const contradictions = verdicts
+    .flatMap((verdict) => verdict.contradictions)
+    .map((c) => ({ ...c, lines: c.lines.map((line) => asGiven.get(line) ?? line) }));
+  return { contradictions, appliedWrites, unseenWrites: unseen.size, unjudged: split.unjudged };
 }
 
-function checkEpoch(
-  key: string,
-  epoch: Epoch,
-  names: VersionNames,
-  complete: boolean,
-): { readonly contradictions: readonly Contradiction[]; readonly applied: ReadonlySet<string> } {
+/**
+ * A write of unknown fate may land at any time after it was sent, whenever its sender was told so. Where requests are missing, an earlier sending
+ * of the same write may be among them.
+ */
+function unbounded(a: Attempt, complete: boolean): Attempt {
+  return { ...a, sentMs: complete ? a.sentMs : -Infinity, answeredMs: undefined };
+}
+
+interface EpochVerdict {
+  readonly contradictions: readonly Contradiction[];
+  readonly applied: ReadonlySet<string>;
+}
+
+/** So many other places of the straddling writes are tried. */
+const MOST_READINGS = 500;
+
+/**
+ * Where a write landed that was under way during an intervention is a guess at first. What contradicts the guess counts only if no other makes
+ * the contradictions fewer: a write is tried on its other sides, by itself and with all that were sent after it.
+ */
+function checkEpochs(key: string, split: Split, names: VersionNames, complete: boolean): readonly EpochVerdict[] {
+  const check = (homes: Homes): EpochVerdict[] => epochsOf(split, homes, names).map((epoch) => checkEpoch(key, epoch, names, complete));
+  let homes = guessHomes(split, names);
+  let best = check(homes);
+  let readings = 0;
+  for (let better = true; better;) {
+    better = false;
+    for (const other of otherHomes(split.straddling, homes)) {
+      if (faults(best) === 0 || ++readings > MOST_READINGS) return best;
+      const verdicts = check(other);
+      if (faults(verdicts) >= faults(best)) continue;
+      [homes, best, better] = [other, verdicts, true];
+      break;
+    }
+  }
+  return best;
+}
+
+function* otherHomes(straddling: readonly Straddling[], homes: Homes): Generator<Homes> {
+  for (const [i, { attempt, first, last }] of straddling.entries())
+    for (const home of range(first, last)) {
+      if (homes.get(attempt) === home) continue;
+      yield new Map(homes).set(attempt, home);
+      const along = straddling.slice(i).filter((later) => later.first <= home && home <= later.last);
+      if (along.length > 1) yield new Map([...homes, ...along.map((later) => [later.attempt, home] as const)]);
+    }
+}
+
+function faults(verdicts: readonly EpochVerdict[]): number {
+  return verdicts.reduce((sum, verdict) => sum + verdict.contradictions.length, 0);
+}
+
+function checkEpoch(key: string, epoch: Epoch, names: VersionNames, complete: boolean): EpochVerdict {
   const { chains, contradictions } = chainWrites(key, epoch, names, complete);
   const applied = new Set(chains.flatMap((chain) => chain.versions.filter((_, i) => chain.steps[i] !== undefined)));
   // What does not form a chain has no order to check.

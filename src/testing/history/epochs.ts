@@ -18,11 +18,25 @@ export interface Epoch {
   readonly earlier: ReadonlySet<string>;
 }
 
-export interface Epochs {
-  readonly epochs: readonly Epoch[];
+/** A history cut at its interventions. */
+export interface Split {
+  readonly cuts: readonly Attempt[];
+  /** What certainly belongs to each epoch, and the writes of unknown fate, which are candidates in all that they can have landed in. */
+  readonly parts: readonly (readonly Attempt[])[];
+  /** Writes that were carried out while an intervention was under way: on which side of it, their times do not tell. */
+  readonly straddling: readonly Straddling[];
   /** Reads and refusals under way during an intervention: they may belong to either side, and are not judged. */
   readonly unjudged: number;
 }
+
+export interface Straddling {
+  readonly attempt: Attempt;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** In which epoch each straddling write is taken to have landed. */
+export type Homes = ReadonlyMap<Attempt, number>;
 
 /** ETag and nonce name the same version; the ETag is the name used here, where it is known. */
 export class VersionNames {
@@ -39,14 +53,13 @@ export class VersionNames {
   }
 }
 
-export function splitEpochs(attempts: readonly Attempt[], names: VersionNames): Epochs {
+export function splitEpochs(attempts: readonly Attempt[], names: VersionNames): Split {
   const cuts = interventions(attempts, names);
   const inside = attempts.filter((a) => a.outcome !== "nothing" && a.kind !== "overwrite" && a.kind !== "delete");
-  if (cuts.length === 0)
-    return { epochs: [{ start: undefined, startVersion: undefined, attempts: inside, earlier: new Set() }], unjudged: 0 };
+  if (cuts.length === 0) return { cuts, parts: [inside], straddling: [], unjudged: 0 };
   const parts: Attempt[][] = Array.from({ length: cuts.length + 1 }, () => []);
   let unjudged = 0;
-  const straddling: { readonly attempt: Attempt; readonly first: number; readonly last: number }[] = [];
+  const straddling: Straddling[] = [];
   for (const attempt of inside) {
     const first = cuts.filter((cut) => endOf(cut) < attempt.sentMs).length;
     const last = cuts.filter((cut) => cut.sentMs <= endOf(attempt)).length;
@@ -57,21 +70,32 @@ export function splitEpochs(attempts: readonly Attempt[], names: VersionNames): 
     else unjudged++;
   }
   straddling.sort((a, b) => a.attempt.sentMs - b.attempt.sentMs);
-  for (const { attempt, first, last } of straddling) parts[homeOf(attempt, range(first, last), parts, cuts, names)]?.push(attempt);
+  return { cuts, parts, straddling, unjudged };
+}
+
+export function epochsOf({ cuts, parts }: Split, homes: Homes, names: VersionNames): Epoch[] {
   const earlier = new Set<string>();
-  const epochs = parts.map((part, i): Epoch => {
+  return parts.map((part, i): Epoch => {
     const start = i === 0 ? undefined : cuts[i - 1];
-    const epoch = {
-      start,
-      startVersion: start === undefined ? undefined : versionAfter(start, names),
-      attempts: part,
-      earlier: new Set(earlier),
-    };
-    for (const a of part) if (a.outcome === "applied" || a.outcome === "found") earlier.add(names.of(a));
-    if (epoch.startVersion !== undefined) earlier.add(epoch.startVersion);
+    const startVersion = start === undefined ? undefined : versionAfter(start, names);
+    const attempts = [...part, ...[...homes].filter(([, home]) => home === i).map(([attempt]) => attempt)];
+    const epoch = { start, startVersion, attempts, earlier: new Set(earlier) };
+    for (const a of attempts) if (a.outcome === "applied" || a.outcome === "found") earlier.add(names.of(a));
+    if (startVersion !== undefined) earlier.add(startVersion);
     return epoch;
   });
-  return { epochs, unjudged };
+}
+
+/** The most likely ones. */
+export function guessHomes({ cuts, parts, straddling }: Split, names: VersionNames): Homes {
+  const filled = parts.map((part) => [...part]);
+  const homes = new Map<Attempt, number>();
+  for (const { attempt, first, last } of straddling) {
+    const home = homeOf(attempt, range(first, last), filled, cuts, names);
+    homes.set(attempt, home);
+    filled[home]?.push(attempt);
+  }
+  return homes;
 }
 
 /**
@@ -92,14 +116,19 @@ function homeOf(
   const homes = [...new Set([...certain, ...begun])].sort((a, b) => a - b);
   // Nobody saw it: then at least somebody may have written it.
   const candidates = homes.length > 0 ? homes : where((a) => a.outcome === "unknown" && names.of(a) === parent, possible);
-  const taken = new Set(where((a) => a.outcome === "applied" && parentOf(a) === parent, candidates));
-  const free = candidates.filter((i) => !taken.has(i));
-  const followed = (i: number): boolean => {
+  const isShown = (version: string, i: number): boolean => {
     const part = parts[i] ?? [];
     const shown = new Set(part.map((a) => shownBy(a, names)));
-    return shown.has(own) || part.some((a) => a.outcome === "unknown" && a.condition === own && shown.has(names.of(a)));
+    return shown.has(version) || part.some((a) => a.outcome === "unknown" && a.condition === version && shown.has(names.of(a)));
   };
-  return free.find(followed) ?? free[0] ?? candidates[0] ?? possible[0] ?? 0;
+  const isTaken = (i: number): boolean =>
+    (parts[i] ?? []).some((a) => isWriteOn(parent, a) && (a.outcome === "applied" || (names.of(a) !== own && isShown(names.of(a), i))));
+  const free = candidates.filter((i) => !isTaken(i));
+  return free.find((i) => isShown(own, i)) ?? free[0] ?? candidates[0] ?? possible[0] ?? 0;
+}
+
+function isWriteOn(parent: string, a: Attempt): boolean {
+  return (a.kind === "create" || a.kind === "replace") && parentOf(a) === parent;
 }
 
 /** What a write says that it replaces. */
@@ -149,6 +178,6 @@ export function endOf(a: Attempt): number {
   return a.answeredMs ?? Infinity;
 }
 
-function range(first: number, last: number): number[] {
+export function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
