@@ -38,6 +38,8 @@ export interface ContendOptions extends TakeOptions {
   readonly askHolder?: boolean | undefined;
   /** Hears of every look that told something about the key. */
   onLook(view: KeyView, verdict: StoreVerdict | undefined): void;
+  /** Hears that the key is closed, as it was last seen: there is nothing to be sent for it now. */
+  onClosed?(): void;
 }
 
 /**
@@ -127,6 +129,7 @@ async function contest(lease: LeaseObject, options: ContendOptions, open: Logica
       nextLookMs = lease.nowMs();
       continue;
     }
+    if (!(next instanceof ConsensusError)) options.onClosed?.();
     if (options.askHolder === true && !(next instanceof ConsensusError)) asked = await ask(lease, asked);
     nextLookMs = Math.min(nextLookMs, asked.heardAtMs);
     const freeInMs = next instanceof ConsensusError ? undefined : next.freeInMs;

@@ -25,8 +25,9 @@ export class Waiting {
       onLook: (_, verdict) => {
         this.#verdict = verdict;
         hindrance = undefined;
-        wait.onNews();
       },
+      // One that is free is no news yet: who asked first is about to have it.
+      onClosed: () => wait.onNews(),
       onTrouble: (error) => {
         if (error instanceof RecordError) throw error;
         hindrance = error;

@@ -3,7 +3,7 @@ import { type HolderInfo, RecordError } from "../errors.ts";
 import { holderOf, verdictOn } from "../lease/holder-info.ts";
 import { readInto } from "../lease/inspect.ts";
 import type { LeaseSource } from "../lease/lease-source.ts";
-import { isKnown } from "../lease/look.ts";
+import { MemberLooks } from "../lease/member-looks.ts";
 import { KeyView, observationsOf, type Sighting } from "../lease/observations.ts";
 import { pagesOf } from "../lease/pages.ts";
 import { escapedPrefix, unescapeName } from "../record/keys.ts";
@@ -29,13 +29,11 @@ export async function* listHolders(listing: Listing): AsyncGenerator<HolderInfo,
   const { signals, undo } = fanOut(listing.signal, AT_ONCE);
   try {
     for await (const { entries } of pagesOf(source.store, source.prefix + escapedPrefix(prefix), listing.signal)) {
-      // Of a member that many locks name there is one look.
-      const members = new Map<string, Promise<void>>();
-      const sinceMs = source.store.clock.monotonicMs();
+      const members = new MemberLooks(source.store);
       for (let i = 0; i < entries.length; i += AT_ONCE) {
         const looks = entries.slice(i, i + AT_ONCE).map(async (entry, at) => {
           const name = unescapeName(entry.key.slice(source.prefix.length));
-          const known = { seen, members, sinceMs, signal: signals[at] };
+          const known = { seen, members, signal: signals[at] };
           return name?.startsWith(prefix) === true ? await holderAt(listing, entry, fullName(source, name), known) : undefined;
         });
         for (const holder of await Promise.all(looks)) if (holder !== undefined) yield holder;
@@ -50,9 +48,7 @@ export async function* listHolders(listing: Listing): AsyncGenerator<HolderInfo,
 interface Known {
   readonly signal: AbortSignal | undefined;
   readonly seen: Sightings;
-  readonly members: Map<string, Promise<void>>;
-  /** A look at a member that another call has made since then is as good. */
-  readonly sinceMs: number;
+  readonly members: MemberLooks;
 }
 
 async function holderAt(listing: Listing, entry: ListEntry, name: string, known: Known): Promise<HolderInfo | undefined> {
@@ -64,12 +60,7 @@ async function holderAt(listing: Listing, entry: ListEntry, name: string, known:
     const before = knownOf(store, entry, known.seen);
     const current = before ?? (await read(source, entry.key, known));
     const ref = current?.record.session;
-    const member = ref && observationsOf(store).view(ref.member);
-    if (ref !== undefined && member !== undefined && !isKnown(member, ref, store.clock.monotonicMs(), known.sinceMs)) {
-      const looking = known.members.get(member.key) ?? readInto(store, member, signal);
-      known.members.set(member.key, looking);
-      await looking;
-    }
+    const member = ref && (await known.members.at(ref, signal));
     const verdict = before === undefined ? await verdictOn(current, store, signal) : undefined;
     return holderOf(name, current, store.clock.monotonicMs(), (metadata) => metadata, verdict, member);
   } catch (e) {

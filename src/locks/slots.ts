@@ -4,11 +4,12 @@
  */
 import { sleep } from "../clock/wait.ts";
 import { type HolderInfo, LockHeldError, RecordError, StoreUnavailableError } from "../errors.ts";
-import { describeHolder } from "../lease/holder-info.ts";
+import { describeHolder, holderOf, verdictOn } from "../lease/holder-info.ts";
 import type { LeaseSource } from "../lease/lease-source.ts";
-import { type KeyView, observationsOf } from "../lease/observations.ts";
+import { MemberLooks } from "../lease/member-looks.ts";
+import { type KeyView, observationsOf, type Sighting } from "../lease/observations.ts";
 import { defaultPollMs, FIRST_POLL_MS } from "../lease/timing.ts";
-import type { ListEntry } from "../store/object-store.ts";
+import type { ObjectStore } from "../store/object-store.ts";
 import type { HoldOptions, Lock, Try } from "./api.ts";
 import { localQueueOf } from "./local-queue.ts";
 import { fullName } from "./names.ts";
@@ -92,8 +93,10 @@ async function searchOnce<O extends HoldOptions>(search: Search<O>, all: boolean
   const standing = (index: number): Standing => standingOf(search, index, entries.get(index));
   const unused = shuffled(search, (index) => standing(index) === "unused");
   const stale = [...entries].filter(([index]) => standing(index) === "stale").sort(byAge);
+  const quiet = shuffled(search, (index) => standing(index) === "quiet");
   const worthALook = shuffled(search, (index) => standing(index) === "changed");
-  const looks = [...stale.map(([index]) => index), ...(all ? worthALook : worthALook.slice(0, FRESH_LOOKS))];
+  const looks = [...stale.map(([index]) => index), ...quiet, ...(all ? worthALook : worthALook.slice(0, FRESH_LOOKS))];
+  const members = new MemberLooks(search.source.store);
   let fault: RecordError | undefined;
   for (const index of unused) {
     const lock = await tryOne(search, index);
@@ -101,7 +104,9 @@ async function searchOnce<O extends HoldOptions>(search: Search<O>, all: boolean
   }
   for (let i = 0; i < looks.length; i += PARALLEL) {
     // All of them, even when one fails: a call that has been answered has no request under way.
-    for (const settled of await Promise.allSettled(looks.slice(i, i + PARALLEL).map((index) => looked(search, index)))) {
+    for (const settled of await Promise.allSettled(
+      looks.slice(i, i + PARALLEL).map((index) => looked(search, index, entries.get(index), members)),
+    )) {
       if (settled.status === "rejected") throw settled.reason;
       const result = settled.value;
       if (result instanceof RecordError) fault = result;
@@ -116,14 +121,37 @@ async function searchOnce<O extends HoldOptions>(search: Search<O>, all: boolean
 }
 
 /** The place, where nobody is seen to hold it. */
-async function looked<O extends HoldOptions>(search: Search<O>, index: number): Promise<number | RecordError | undefined> {
+async function looked<O extends HoldOptions>(
+  search: Search<O>,
+  index: number,
+  entry: Listed | undefined,
+  members: MemberLooks,
+): Promise<number | RecordError | undefined> {
+  const { locks, source, key, options } = search;
+  const { signal } = options;
+  const { current } = viewOf(search, index);
+  const ref = current?.record.session;
   try {
-    const holder = await search.locks.inspect(nameOf(search.key, index), { signal: search.options.signal });
+    // The LIST has shown the lock's own record to be unchanged: what news there are stand in its member's.
+    const holder =
+      ref !== undefined && current?.etag === entry?.etag
+        ? await holderThrough(source.store, current, await members.at(ref, signal), signal)
+        : await locks.inspect(nameOf(key, index), { signal });
     return holder === undefined ? index : undefined;
   } catch (e) {
     if (e instanceof RecordError) return e;
     throw e;
   }
+}
+
+async function holderThrough(
+  store: ObjectStore,
+  seen: Sighting | undefined,
+  member: KeyView,
+  signal: AbortSignal | undefined,
+): Promise<HolderInfo | undefined> {
+  const verdict = await verdictOn(seen, store, signal);
+  return holderOf("", seen, store.clock.monotonicMs(), (metadata) => metadata, verdict, member);
 }
 
 async function tryOne<O extends HoldOptions>(search: Search<O>, index: number): Promise<Lock | undefined> {
@@ -135,18 +163,26 @@ async function tryOne<O extends HoldOptions>(search: Search<O>, index: number): 
   }
 }
 
-async function listed<O extends HoldOptions>({ source, key, count, options }: Search<O>): Promise<ReadonlyMap<number, ListEntry>> {
+/** A place as the LIST shows it. */
+interface Listed {
+  readonly etag: string;
+  /** How long it has not been written, by the store's own clock. */
+  readonly quietMs: number;
+}
+
+async function listed<O extends HoldOptions>({ source, key, count, options }: Search<O>): Promise<ReadonlyMap<number, Listed>> {
   const prefix = source.keyOf(`${key}#`);
-  const entries = new Map<number, ListEntry>();
+  const entries = new Map<number, Listed>();
   let after: string | undefined;
   do {
     const page = await source.store.list(prefix, { after, signal: options.signal });
     options.signal?.throwIfAborted();
     if (page.kind !== "page") throw page.error;
-    for (const entry of page.entries) {
-      const rest = entry.key.slice(prefix.length);
+    for (const { key: full, etag, lastModifiedMs } of page.entries) {
+      const rest = full.slice(prefix.length);
+      const quietMs = page.dateMs === undefined || lastModifiedMs === undefined ? 0 : page.dateMs - lastModifiedMs;
       // "gpu#1" may be the name of places, too: "gpu#1#0" is none of "gpu".
-      if (/^\d{1,4}$/.test(rest) && Number(rest) < count) entries.set(Number(rest), entry);
+      if (/^\d{1,4}$/.test(rest) && Number(rest) < count) entries.set(Number(rest), { etag, quietMs });
     }
     after = page.next;
   } while (after !== undefined && entries.size < count);
@@ -160,13 +196,16 @@ type Standing =
   | "changed"
   /** Seen so lately that its holder need not have renewed it yet. */
   | "held"
-  /** Given back, or not renewed in time. */
-  | "stale";
+  /** Given back, not renewed in time, or held through a session, of which its own record never tells the end. */
+  | "stale"
+  /** Not known, and not written for so long that a holder would have renewed it. */
+  | "quiet";
 
-function standingOf<O extends HoldOptions>(search: Search<O>, index: number, entry: ListEntry | undefined): Standing {
+function standingOf<O extends HoldOptions>(search: Search<O>, index: number, entry: Listed | undefined): Standing {
   if (entry === undefined) return "unused";
   const { current } = viewOf(search, index);
-  if (current?.etag !== entry.etag) return "changed";
+  if (current?.etag !== entry.etag) return entry.quietMs < renewedWithinMs(search) ? "changed" : "quiet";
+  if (current.record.session !== undefined) return "stale";
   const isRenewed = search.source.store.clock.monotonicMs() - current.sinceMs < renewedWithinMs(search);
   return current.record.state === "held" && isRenewed ? "held" : "stale";
 }
@@ -195,8 +234,8 @@ function shuffled<O extends HoldOptions>({ source, count }: Search<O>, keep: (in
     .map(({ index }) => index);
 }
 
-function byAge(a: readonly [number, ListEntry], b: readonly [number, ListEntry]): number {
-  return (a[1].lastModifiedMs ?? 0) - (b[1].lastModifiedMs ?? 0);
+function byAge(a: readonly [number, Listed], b: readonly [number, Listed]): number {
+  return b[1].quietMs - a[1].quietMs;
 }
 
 /** @throws StoreUnavailableError where nobody is known to hold any of them. */

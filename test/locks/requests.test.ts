@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bench, errorOf, held, recordIn, refusalOf, requestsOf, types } from "./harness.ts";
+import { bench, errorOf, held, pause, recordIn, refusalOf, requestsOf, types } from "./harness.ts";
 
 describe("the requests of a lock", () => {
   it("first use in a process: GET, PUT, PUT, and the proof of rule W9 beside them", async () => {
@@ -50,6 +50,19 @@ describe("the requests of a lock", () => {
     await b.world.advance(5_000);
     expect(await requestsOf(b, async () => expect(await b.locks.tryAcquire("held")).toBeUndefined())).toEqual({ get: 1, put: 1 });
     expect(theirs.isHeld()).toBe(true);
+  });
+
+  it("of many tries at once on a key that nobody had yet one has it, and the others are told by whom it is held", async () => {
+    const b = bench();
+    await b.world.until(b.locks.withLock("warm", () => {}));
+    for (const locks of [b.locks, b.locks.oneShot({ remainingMs: 60_000 })]) {
+      const key = `new ${locks === b.locks}`;
+      const work = (): Promise<boolean> => pause(b.node, 1_000);
+      const attempts = await b.world.until(Promise.all(Array.from({ length: 20 }, () => locks.tryWithLock(key, work))));
+      expect(attempts.filter((attempt) => attempt.ran)).toHaveLength(1);
+      for (const attempt of attempts) if (!attempt.ran) expect(attempt.held.message).toMatch(/is held by a since/);
+    }
+    expect(await requestsOf(b, () => Promise.all([1, 2, 3].map(() => b.locks.tryAcquire("k"))))).toEqual({ get: 1, put: 1 });
   });
 
   it("a try on a key that this process holds asks nobody", async () => {

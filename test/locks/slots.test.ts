@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError, LockHeldError, StoreUnavailableError } from "../../src/errors.ts";
 import type { Slot } from "../../src/locks/api.ts";
+import { Session } from "../../src/session/session.ts";
 import { bench, delta, overwrite, POLL, recordIn, TTL, WATCH } from "./harness.ts";
 
 describe("slots", () => {
@@ -196,5 +197,38 @@ describe("slots", () => {
     expect(refused).toBeInstanceOf(LockHeldError);
     expect((refused as LockHeldError).retryAfterMs).toBe(POLL);
     expect(delta(b.node.store.stats(), before)["list"]).toBeLessThan(20);
+  });
+
+  it("a fresh process finds the one of 64 that nobody has renewed for long among its first looks", async () => {
+    const { world, locks, other } = bench();
+    const held: Slot[] = [];
+    for (let i = 0; i < 64; i++) held.push(await world.until(locks.slot("w", { slots: 64 })));
+    const free = held[17];
+    await world.until(free?.release() ?? Promise.resolve("unknown"));
+    await world.advance(TTL);
+    const b = other("b");
+    await world.until(b.locks.tryAcquire("warm"));
+    const before = b.node.store.stats();
+    expect((await world.until(b.locks.slot("w", { slots: 64 }))).index).toBe(free?.index);
+    const made = delta(b.node.store.stats(), before);
+    expect(made).toMatchObject({ list: 1, put: 1 });
+    expect(made["get"]).toBeLessThanOrEqual(8);
+  });
+
+  it("places that a session holds are looked at by its member alone, and are free in the poll after it closed", async () => {
+    const { world, node, other } = bench();
+    const session = await world.until(Session.open({ store: node.store, node: "a" }));
+    for (let i = 0; i < 16; i++) await world.until(session.locks().slot("w", { slots: 16 }));
+    const b = other("b");
+    const waiting = b.locks.slot("w", { slots: 16, waitMs: 600_000 });
+    await world.advance(60_000);
+    const before = b.node.store.stats();
+    await world.advance(60_000);
+    const made = delta(b.node.store.stats(), before);
+    expect(made["get"]).toBeLessThanOrEqual(made["list"] ?? 0);
+    await world.until(session.close());
+    const closedMs = world.nowMs;
+    expect((await world.until(waiting)).fencingToken).toBe(2);
+    expect(world.nowMs - closedMs).toBeLessThan(POLL + 1_000);
   });
 });

@@ -38,6 +38,12 @@ const QUEUEING: readonly TestedMutant[] = [
     tests: [QUEUE],
   },
   {
+    id: "lock-free-is-news",
+    breaks: "who would rather be refused than wait is not refused while a key is free that another of this process is about to take",
+    edits: [edit("lease/waiting.ts", "hindrance = undefined; },", "hindrance = undefined; wait.onNews(); },")],
+    tests: [REQUESTS],
+  },
+  {
     id: "lock-queue-for-ever",
     breaks: "a wait in the queue ends with its waitMs",
     edits: [edit("locks/local-queue.ts", "if (full) waiter.give(undefined);", "if (full && waiter.impatient) waiter.give(undefined);")],
@@ -349,6 +355,24 @@ const LASTING: readonly TestedMutant[] = [
     id: "slot-outage-ends-the-wait",
     breaks: "who waits for a place outlives an outage",
     edits: [edit("locks/slots.ts", ".catch(ifUnavailable)", "")],
+    tests: [SLOTS],
+  },
+  {
+    id: "slot-quiet-ones-anywhere",
+    breaks: "a fresh process looks first at the places that nobody has renewed for long",
+    edits: [edit("locks/slots.ts", 'entry.quietMs < renewedWithinMs(search) ? "changed" : "quiet"', '"changed"')],
+    tests: [SLOTS],
+  },
+  {
+    id: "slot-of-a-session-by-its-own-record",
+    breaks: "S9: the record of a place that a session holds does not tell its end",
+    edits: [edit("locks/slots.ts", 'if (current.record.session !== undefined) return "stale";', "")],
+    tests: [SLOTS],
+  },
+  {
+    id: "slot-looks-at-each-of-a-session",
+    breaks: "one look at a member serves all places of its session",
+    edits: [edit("locks/slots.ts", "ref !== undefined && current?.etag === entry?.etag", "ref !== undefined && current === undefined")],
     tests: [SLOTS],
   },
   {
