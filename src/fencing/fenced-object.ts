@@ -126,7 +126,7 @@ class StoredFencedObject implements FencedObject {
     checkBar(this.name, base?.pointer, call.fence);
     const { until, timeoutMs: forMs, signal, beforeSend } = call;
     const sent = await this.#bodies.write({ body: bytes, fencingToken: call.fence.fencingToken, until, forMs, signal, beforeSend });
-    if (!("name" in sent)) throw this.#failure(call, sent);
+    if (!("name" in sent)) throw this.#failure(call, sent, "its body could not be put beside it, and the object is as it was");
     const content: Content = { kind: "object", name: sent.name, bytes: bytes.length };
     try {
       await this.#write(call, base, () => content);
@@ -238,21 +238,22 @@ class StoredFencedObject implements FencedObject {
     }
   }
 
-  /** Why a write has no end that can be told. */
+  /** Why a write has no end that can be told. @param nothing what is said where nothing of it can be seen, now or later. */
   #failure(
     call: Call,
     end:
       | { readonly kind: "refused" }
       | { readonly kind: "denied"; readonly error: Error }
       | { readonly kind: "undecided"; readonly mayLand: boolean; readonly error: Error | undefined },
+    nothing?: string,
   ): unknown {
     if (call.signal?.aborted === true) return call.signal.reason;
     if (end.kind === "denied") return end.error;
-    const what =
-      end.kind === "refused" || !end.mayLand
-        ? "the store did not take the write, and shows no reason"
-        : "it is not known whether the write was applied, and it may be yet, until a newer token writes or opens the object";
     const cause = end.kind === "undecided" ? end.error : undefined;
+    const mayLand = end.kind === "undecided" && end.mayLand && nothing === undefined;
+    const what = mayLand
+      ? "it is not known whether the write was applied, and it may be yet, until a newer token writes or opens the object"
+      : `${nothing ?? "the write was not applied"} (timeoutMs is ${call.timeoutMs})`;
     return new StoreUnavailableError(
       `fenced object ${JSON.stringify(this.name)}, fencing token ${call.fence.fencingToken}: ${what}${cause === undefined ? "" : `: ${cause.message}`}`,
       { cause },

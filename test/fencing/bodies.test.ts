@@ -116,6 +116,17 @@ describe("large bodies", () => {
     expect(await firstByte(world, party(world, "b"))).toBe(2);
   });
 
+  it("a body whose fate is not known is no write: the object is as it was, and the error says so", async () => {
+    const world = testWorld();
+    const a = party(world, "a");
+    await world.until(a.object.put(large(1), by(1)));
+    a.store.taps.write = () => Promise.resolve(unknown);
+    await expect(world.until(a.object.put(large(2), by(1), { timeoutMs: 3_000 }))).rejects.toThrow(
+      /could not be put beside it, and the object is as it was/,
+    );
+    expect(await firstByte(world, party(world, "b"))).toBe(1);
+  });
+
   it("a body that was named without a reply, and opened over until its nonce was forgotten, is still the current one", async () => {
     const world = testWorld();
     const [old, next] = [party(world, "old"), party(world, "next")];

@@ -238,7 +238,7 @@ const LISTINGS: readonly TestedMutant[] = [
   {
     id: "list-a-look-for-each-lock",
     breaks: "a listing looks at a session once for all its locks",
-    edits: [edit("locks/listing.ts", "known.members.set(member.key, looking);", "")],
+    edits: [edit("lease/member-looks.ts", "this.#looks.set(member.key, looking);", "")],
     tests: [LISTING],
   },
 ];
