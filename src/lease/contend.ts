@@ -239,7 +239,7 @@ function fit(lease: LeaseObject, verdict: StoreVerdict): StoreVerdict {
     );
   if (takeover !== "store-time" || verdict.storeTime) return verdict;
   throw new StoreUnsafeError(
-    `takeover "store-time" can't work on ${store.url}: its Date and Last-Modified were found unfit to tell that a holder is dead. Use takeover "auto" or "observe"`,
+    `takeover "store-time", on which every lock of oneShot(…) stands, can't work on ${store.url}: its Date and Last-Modified were found unfit to tell that a holder is dead. Use takeover "auto" or "observe"`,
     { step: "times of the store" },
   );
 }

@@ -166,7 +166,7 @@ describe("large bodies", () => {
     await world.until(a.object.put(large(1), by(1)));
     expect(await firstByte(world, a)).toBe(1);
     refusals = Infinity;
-    await expect(world.until(a.object.put(large(2), by(1)))).rejects.toThrow(/did not take the write/);
+    await expect(world.until(a.object.put(large(2), by(1)))).rejects.toThrow(/could not be put beside it/);
     expect(await firstByte(world, a)).toBe(1);
   });
 
