@@ -4,12 +4,14 @@
  */
 import type { Clock } from "../../clock/clock.ts";
 import type { ObjectStore } from "../../store/object-store.ts";
-import { isTimed, REQUEST_FAULTS, type Latency, type RequestClass, type RequestFault } from "./faults.ts";
+import { throwFaults } from "../../options.ts";
+import { isTimed, type Latency, type RequestClass, type RequestFault } from "./faults.ts";
 import { Network } from "./network.ts";
 import { SimNode, type NodeOptions, type WakeOrder } from "./sim-node.ts";
 import { AWS_PROFILE, SimS3, type StoreProfile } from "./sim-s3.ts";
 import { SimStore } from "./sim-store.ts";
 import { World } from "./world.ts";
+import { aRate, checkedStep, checkedTime, checkNode, checkWorldFault, checkWorldOptions } from "./world-options.ts";
 
 export interface TestWorldOptions {
   /** Names the history: the same seed and the same program give the same one. A whole number. Default 1. */
@@ -66,7 +68,7 @@ export interface TestWorld {
   readonly nowMs: number;
   /** The hash of everything that happened: equal for equal runs. */
   readonly hash: string;
-  /** The node of this name; made when it is first asked for. */
+  /** The node of this name; made when it is first asked for, with the options of that call. */
   node(name: string, options?: NodeOptions): TestNode;
   /** Lets so much time pass, and everything that is due in it happen. Rejects with what a timer's callback threw. */
   advance(ms: number): Promise<void>;
@@ -95,12 +97,15 @@ const ONE_HOUR_MS = 3_600_000;
  *
  * Only what goes through `store` and its `clock` is virtual: a program that calls `setTimeout` itself, or waits for a file, waits in real time,
  * and `advance` does not wait for it.
+ *
+ * It and what it hands out throw `ConfigError` for a value that can't be meant: an unknown option, a negative time.
  */
 export function testWorld(options: TestWorldOptions = {}): TestWorld {
+  checkWorldOptions(options);
   const world = new World({ seed: options.seed ?? 1, startWallMs: options.startWallMs, trace: options.trace });
   const network = new Network(world, options.latency);
   const s3 = new SimS3(world, { ...AWS_PROFILE, ...options.profile });
-  const nodes = new Map<string, TestNode>();
+  const nodes = new Map<string, { readonly node: TestNode; readonly options: string }>();
   return {
     seed: world.seed,
     get nowMs() {
@@ -110,14 +115,19 @@ export function testWorld(options: TestWorldOptions = {}): TestWorld {
       return world.hash;
     },
     node(name, nodeOptions) {
+      checkNode(name, nodeOptions);
       const known = nodes.get(name);
-      if (known !== undefined) return known;
-      const made = testNode(new SimNode(world, name, nodeOptions), network, s3, options.timeoutMs);
-      nodes.set(name, made);
-      return made;
+      if (known !== undefined) {
+        if (nodeOptions !== undefined && JSON.stringify(nodeOptions) !== known.options)
+          throwFaults(`node ${JSON.stringify(name)}`, ["it is there already, with other options"]);
+        return known.node;
+      }
+      const node = testNode(new SimNode(world, name, nodeOptions), network, s3, options.timeoutMs);
+      nodes.set(name, { node, options: JSON.stringify(nodeOptions ?? {}) });
+      return node;
     },
-    advance: (ms) => world.runUntil(world.nowMs + nonNegative("advance", ms)),
-    until: (promise, withinMs = ONE_HOUR_MS) => until(world, promise, withinMs),
+    advance: (ms) => world.runUntil(world.nowMs + checkedTime("advance", ms)),
+    until: (promise, withinMs = ONE_HOUR_MS) => until(world, promise, checkedTime("until", withinMs)),
     overwrite: (key, body) => s3.overwrite(key, body),
     peek: (key) => s3.peek(key)?.body.slice(),
     keys: () => s3.keys(),
@@ -145,20 +155,22 @@ function testNode(node: SimNode, network: Network, s3: SimS3, timeoutMs: number 
     get clock() {
       return node.process.clock;
     },
-    faults: ({ kind, on, times = 1, ms = 1_000 }) => {
-      if (!REQUEST_FAULTS.includes(kind)) throw new TypeError(`kind: ${kind} is none of ${REQUEST_FAULTS.join(", ")}`);
+    faults: (fault) => {
+      checkWorldFault(fault);
+      const { kind, on, times = 1, ms = 1_000 } = fault;
       return network.addRule({ node: name, kind, on, x: isTimed(kind) ? ms : 1, left: times });
     },
-    freeze: (ms) => void world.schedule(world.nowMs + nonNegative("freeze", ms), node.freeze()),
-    pause: (ms, order) => void world.schedule(world.nowMs + nonNegative("pause", ms), node.pause(order)),
+    freeze: (ms) => void world.schedule(world.nowMs + checkedTime("freeze", ms), node.freeze()),
+    pause: (ms, order) => void world.schedule(world.nowMs + checkedTime("pause", ms), node.pause(order)),
     crash: () => node.crash(),
     restart: () => {
       node.restart();
       store = newStore();
     },
-    stepWallClock: (ms) => node.stepWall(ms),
+    stepWallClock: (ms) => node.stepWall(checkedStep("stepWallClock", ms)),
     setClockRate: (rate) => {
-      if (!(rate > 0 && rate < 1_000)) throw new TypeError(`rate: ${rate} is not between 0 and 1000`);
+      const right = aRate(rate);
+      if (right !== undefined) throwFaults("setClockRate", [`${rate}: expected ${right}`]);
       return node.pushRate(rate);
     },
     get timers() {
@@ -168,9 +180,4 @@ function testNode(node: SimNode, network: Network, s3: SimS3, timeoutMs: number 
       return node.process.inFlight;
     },
   };
-}
-
-function nonNegative(what: string, ms: number): number {
-  if (!(ms >= 0 && Number.isFinite(ms))) throw new TypeError(`${what}: ${ms} is not a number of milliseconds`);
-  return ms;
 }
