@@ -1,15 +1,5 @@
 #!/usr/bin/env node
-/**
- * Runs the models: every row has an expected verdict, and any other one fails the run.
- *
- *   node model/run.mjs --set short            every mutant, and the small configurations of the protocol itself (under 5 minutes on two cores)
- *   node model/run.mjs --set all              the larger configurations too (about half an hour; each under 3 GB)
- *   node model/run.mjs --set heavy            those of more than 3 GB alone (up to 8 GB)
- *   --only TEXT  rows whose name contains TEXT      --part lease|storetime|session|ring|flags|stale      --jobs N  so many rows at a time
- *   --trails     writes the counter-examples as text to .cache/model/trails       --report FILE  writes the table as Markdown
- *
- * A whole set leaves `.cache/report/model.json` for .ci/count.mjs: each row is a check.
- */
+/** Runs the models: every row has an expected verdict, and any other one fails the run. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
@@ -22,35 +12,61 @@ const TRAILS = join(HERE, "../.cache/model/trails");
 const CHECKS = join(HERE, "../.cache/report/model.json");
 const SETS = { short: ["short"], all: ["short", "all"], heavy: ["heavy"] };
 
-const { values: options } = parseArgs({
-  options: {
-    set: { type: "string", default: "short" },
-    only: { type: "string" },
-    part: { type: "string" },
-    jobs: { type: "string" },
-    trails: { type: "boolean", default: false },
-    report: { type: "string" },
-  },
-});
+const PARTS = [...new Set(rows.map((row) => row.part))];
+const USAGE = `npm run model -- [options]
+  --set short    every mutant, and the small configurations of the protocol itself (the default; under 5 minutes on two cores)
+  --set all      the larger configurations too (about half an hour; each under 3 GB)
+  --set heavy    those of more than 3 GB alone (up to 8 GB)
+  --only TEXT    rows of any set whose name contains TEXT
+  --part PART    rows of one part: ${PARTS.join(", ")}
+  --jobs N       so many rows at a time (default: as many as there are cores, at most 4; 1 with the larger sets)
+  --trails       write the counter-examples as text to .cache/model/trails
+  --report FILE  write the table as Markdown
+A whole set leaves .cache/report/model.json: each row is a check. Exit status: 0 when every row is as expected, 1 when one is not, 64 for wrong use, 69 without spin or gcc.`;
+
+const options = readOptions();
 
 // Whatever ends this ends the verifiers, too.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 
-process.exitCode = await main();
+if (options !== undefined) process.exitCode = await main();
+
+/** @returns `undefined` when there is nothing to run. */
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        set: { type: "string", default: "short" },
+        only: { type: "string" },
+        part: { type: "string" },
+        jobs: { type: "string" },
+        trails: { type: "boolean", default: false },
+        report: { type: "string" },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (!values.help) return values;
+    console.log(USAGE);
+  } catch (error) {
+    process.exitCode = complain(error.message);
+  }
+  return undefined;
+}
 
 async function main() {
   const sets = SETS[options.set];
   if (sets === undefined) return complain(`--set ${options.set} is none of ${Object.keys(SETS).join(", ")}`);
+  if (options.part !== undefined && !PARTS.includes(options.part)) return complain(`--part ${options.part} is none of ${PARTS.join(", ")}`);
   // Of the larger rows one at a time: together they may need more memory than there is.
   const jobs = Number(options.jobs ?? (options.set === "short" ? Math.min(4, availableParallelism()) : 1));
   if (!(Number.isInteger(jobs) && jobs >= 1 && jobs <= 64)) return complain(`--jobs ${options.jobs}: a whole number from 1 to 64`);
   const missing = [];
   for (const [tool, flag] of Object.entries({ spin: "-V", gcc: "--version" }))
     if ((await run(tool, [flag], HERE)).code === undefined) missing.push(tool);
-  if (missing.length > 0)
-    return complain(
-      `The models need ${missing.join(" and ")}. On Debian and Ubuntu: apt-get install spin gcc. On macOS: brew install spin`,
-    );
+  if (missing.length > 0) {
+    console.error(`The models need ${missing.join(" and ")}. On Debian and Ubuntu: apt-get install spin gcc. On macOS: brew install spin`);
+    return 69;
+  }
   const chosen = rows.filter(
     (row) =>
       (options.only === undefined ? sets.includes(row.set) : row.name.includes(options.only)) &&
@@ -96,8 +112,8 @@ async function conclude(results, seconds, jobs) {
 }
 
 function complain(message) {
-  console.error(message);
-  return 2;
+  console.error(`${message}\n\n${USAGE}`);
+  return 64;
 }
 
 function describe({ states, steps, depth, seconds, megabytes, verdict }) {

@@ -1,6 +1,7 @@
 /** What a campaign has shown: everything that was logged, checked against what can have been. */
 import {
   checkHistory,
+  type CheckOptions,
   type Contradiction,
   type ContradictionKind,
   formatContradiction,
@@ -21,9 +22,10 @@ export interface Judgement {
 /** MinIO on several drives, killed in the middle of a CAS, answers 404 to the right ETag, and its reads flip between two versions. */
 const BORNE_ON_SEVERAL_DRIVES: readonly ContradictionKind[] = ["stale-read", "false-refusal"];
 
-export function judge(arena: Arena, drives: number): Judgement {
+/** @param options `complete: false` where requests are still under way */
+export function judge(arena: Arena, drives: number, options?: CheckOptions): Judgement {
   const history = [...arena.tap.attempts, ...arena.ledger.beliefs, ...arena.resource.writes];
-  const verdict = checkHistory(history);
+  const verdict = checkHistory(history, options);
   const isBorne = (c: Contradiction): boolean => drives > 1 && BORNE_ON_SEVERAL_DRIVES.includes(c.kind);
   return {
     history,

@@ -65,14 +65,16 @@ export interface ReportInput {
   readonly campaign: Campaign;
   readonly judgement: Judgement;
   readonly controls: readonly ControlResult[];
+  /** By whoever started it: then nothing is asked of it that only its end would show. */
+  readonly endedEarly?: boolean | undefined;
 }
 
-export function makeReport({ seed, minutes, store, campaign, judgement, controls }: ReportInput): Report {
+export function makeReport({ seed, minutes, store, campaign, judgement, controls, endedEarly = false }: ReportInput): Report {
   const { field } = campaign;
   const { arena } = field;
   const { counts } = judgement.verdict;
   const { beliefs } = arena.ledger;
-  const checks = checksOf(field, judgement, controls);
+  const checks = endedEarly ? checksSoFar(campaign, judgement) : checksOf(field, judgement, controls);
   const problems = checks.flatMap((check) => check.problems);
   return {
     seed,
@@ -107,19 +109,37 @@ export function makeReport({ seed, minutes, store, campaign, judgement, controls
   };
 }
 
+function checksSoFar({ field, phases }: Campaign, judgement: Judgement): CampaignCheck[] {
+  return [
+    {
+      name: "it ran to its end",
+      problems: [`ended early, after ${phases.length} phases: this is not the whole of it, and the negative controls did not run`],
+    },
+    noContradiction(judgement),
+    leaderInTime(field),
+  ];
+}
+
+function noContradiction({ contradictions }: Judgement): CampaignCheck {
+  return {
+    name: "the history has no contradiction",
+    problems: [
+      ...contradictions.slice(0, 5).map(formatContradiction),
+      ...(contradictions.length > 5 ? [`and ${contradictions.length - 5} more contradictions: see history.jsonl`] : []),
+    ],
+  };
+}
+
+function leaderInTime(field: Field): CampaignCheck {
+  return { name: "a leader came, each time and in time", problems: field.violations };
+}
+
 /** What a campaign has to show, each with what speaks against it. */
 function checksOf(field: Field, judgement: Judgement, controls: readonly ControlResult[]): CampaignCheck[] {
   const { arena } = field;
-  const { contradictions } = judgement;
   return [
-    {
-      name: "the history has no contradiction",
-      problems: [
-        ...contradictions.slice(0, 5).map(formatContradiction),
-        ...(contradictions.length > 5 ? [`and ${contradictions.length - 5} more contradictions: see history.jsonl`] : []),
-      ],
-    },
-    { name: "a leader came, each time and in time", problems: field.violations },
+    noContradiction(judgement),
+    leaderInTime(field),
     {
       name: "no run ended by itself",
       problems: arena.ledger.failures.map((failure) => `a run ended although nothing was wrong for good: ${failure}`),

@@ -2,8 +2,6 @@
  * `npm run mutants:tests`: breaks each rule on purpose, in a copy of the tree, and expects the named tests to go red. Prints which test caught
  * it first. Fails when one survives without a written reason, when a patch does not fit the sources any more, or when the tests are red without
  * any patch.
- *
- * `-- ID…` takes only mutants whose id begins so; `--check` only sees that every patch fits; `--jobs N` at a time (default 2).
  */
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -15,6 +13,12 @@ import type { Edit } from "../sim/proof/mutants.ts";
 import { applied, misfits } from "./patch.ts";
 import type { TestedMutant } from "./files.ts";
 import { TESTED, UNLISTED } from "./table.ts";
+import { runCommand, UsageError, wholeNumber } from "../support/command-line.ts";
+
+const USAGE = `npm run mutants:tests -- [options] [ID…]
+  ID…            only mutants whose id begins so (default: all)
+  --jobs N       so many at a time (default 2)
+  --check        only see that every patch fits the sources`;
 
 /** The project: this file runs from `.cache/build/test/mutants`. */
 const ROOT = resolve(fileURLToPath(new URL("../../../..", import.meta.url)));
@@ -159,6 +163,8 @@ async function main(): Promise<number> {
     options: { jobs: { type: "string", default: "2" }, check: { type: "boolean", default: false } },
   });
   const chosen = TESTED.filter((m) => positionals.length === 0 || positionals.some((p) => m.id.startsWith(p)));
+  if (chosen.length === 0) throw new UsageError(`no mutant's id begins with ${positionals.join(", ")}`);
+  const jobs = wholeNumber("jobs", values.jobs, 1, 64);
   const faults = [
     ...UNLISTED.map((id) => `${id}: of the simulator's, and no test is named for it in test/mutants/table.ts`),
     ...misfits(ROOT, chosen),
@@ -167,7 +173,7 @@ async function main(): Promise<number> {
   if (faults.length > 0 || values.check) return faults.length > 0 ? 1 : 0;
 
   const files = [...new Set(chosen.flatMap((m) => m.tests))].sort();
-  const boxes = Array.from({ length: Math.max(1, Number(values.jobs)) }, (_, i) => new Sandbox(String(i)));
+  const boxes = Array.from({ length: jobs }, (_, i) => new Sandbox(String(i)));
   const [box] = boxes;
   const sane = await box?.tests(files, SANE_LIMIT_MS);
   if (sane?.red === true) {
@@ -193,4 +199,4 @@ async function main(): Promise<number> {
   return survivors.some((m) => m.masked === undefined) ? 1 : 0;
 }
 
-process.exitCode = await main();
+process.exitCode = await runCommand(USAGE, main);

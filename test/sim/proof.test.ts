@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { FaultWindow } from "../../src/testing/sim/faults.ts";
 import { Coverage, NAMED_STATES } from "./proof/coverage.ts";
-import { parsePlan, printPlan, type NodePlan, type Plan } from "./proof/plan.ts";
+import { printPlan, type NodePlan, type Plan } from "./proof/plan.ts";
+import { parsePlan } from "./proof/plan-file.ts";
 import { runPlan } from "./proof/run.ts";
 import { shrink } from "./proof/shrink.ts";
 import { planOf } from "./proof/swarm.ts";
@@ -144,7 +145,22 @@ describe("the proof itself", () => {
     const text = printPlan(plan);
     expect(parsePlan(text)).toEqual(JSON.parse(JSON.stringify(plan)));
     expect(text.split("\n").filter((line) => line.includes('"kind"'))).toHaveLength(plan.windows.length + (plan.faces ?? []).length);
-    expect(() => parsePlan("{}")).toThrow("no plan of format 1");
+  });
+
+  it("knows every fault that a fresh seed draws", () => {
+    for (let seed = 1; seed <= 300; seed++) expect(parsePlan(printPlan(planOf(seed, { hours: 0.05 }))).seed).toBe(seed);
+  });
+
+  it.each([
+    ["{}", "this is no plan of format 1"],
+    ["null", "this is no plan of format 1"],
+    ['{"format":2}', "this is no plan of format 1, but of 2"],
+    ['{"format":1,"windows":[],"nodes":[]}', "seed is no number"],
+    [printPlan({ ...calm, windows: [{ kind: "lose-rqeuest", node: "a", from: 1, to: 2, x: 1 }] }), 'no fault is called "lose-rqeuest"'],
+    [printPlan({ ...calm, windows: [{ kind: "pause", node: "z", from: 1, to: 2, x: 1 }] }), 'there is no node "z"'],
+    [printPlan({ ...calm, windows: [{ kind: "pause", node: "*", from: 3, to: 2, x: 1 }] }), "from, to and x"],
+  ])("replays no plan that it does not understand: %.40s", (text, said) => {
+    expect(() => parsePlan(text)).toThrow(said);
   });
 
   it("knows which named states are still missing", () => {

@@ -5,8 +5,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { aNumberFrom, runCommand, UsageError, wholeNumber } from "../../support/command-line.ts";
 import { Coverage, NAMED_STATES } from "./coverage.ts";
-import { parsePlan, printPlan, type Plan } from "./plan.ts";
+import { printPlan, type Plan } from "./plan.ts";
+import { parsePlan } from "./plan-file.ts";
 import { runPlan, type RunResult } from "./run.ts";
 import { shrink } from "./shrink.ts";
 import { planOf } from "./swarm.ts";
@@ -36,29 +38,27 @@ interface Options {
   readonly out: string;
 }
 
-function readOptions(): Options | undefined {
+function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       seeds: { type: "string" },
       seed: { type: "string" },
       hours: { type: "string", default: "0.5" },
-      minutes: { type: "string", default: "Infinity" },
+      minutes: { type: "string" },
       plan: { type: "string" },
       trace: { type: "boolean", default: false },
       "keep-going": { type: "boolean", default: false },
       "no-shrink": { type: "boolean", default: false },
       "allow-gaps": { type: "boolean", default: false },
       out: { type: "string", default: join(".cache", "sim") },
-      help: { type: "boolean", default: false },
     },
   });
-  if (values.help) return undefined;
   const single = values.seed !== undefined && values.seeds === undefined;
   return {
-    seeds: count("seeds", values.seeds ?? (single ? "1" : "250")),
-    first: values.seed === undefined ? Math.floor(Math.random() * 1e9) : count("seed", values.seed),
-    hours: positive("hours", values.hours),
-    minutes: positive("minutes", values.minutes),
+    seeds: wholeNumber("seeds", values.seeds ?? (single ? "1" : "250"), 1),
+    first: values.seed === undefined ? Math.floor(Math.random() * 1e9) : wholeNumber("seed", values.seed, 0),
+    hours: aNumberFrom("hours", values.hours, 0.001, 10_000),
+    minutes: values.minutes === undefined ? Infinity : aNumberFrom("minutes", values.minutes, 0.01, 100_000),
     plan: values.plan,
     trace: values.trace,
     keepGoing: values["keep-going"],
@@ -68,16 +68,13 @@ function readOptions(): Options | undefined {
   };
 }
 
-function count(name: string, text: string): number {
-  const n = Number(text);
-  if (!Number.isSafeInteger(n) || n < 0) throw new TypeError(`--${name} ${text}: expected a whole number`);
-  return n;
-}
-
-function positive(name: string, text: string): number {
-  const n = Number(text);
-  if (!(n > 0)) throw new TypeError(`--${name} ${text}: expected a number above 0`);
-  return n;
+/** @throws UsageError when it can't be read, or is no plan. */
+function readPlan(file: string): Plan {
+  try {
+    return parsePlan(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new UsageError(`--plan ${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
 }
 
 /** What a run of many seeds has seen so far. */
@@ -119,10 +116,7 @@ class Tally {
 
 async function main(): Promise<number> {
   const options = readOptions();
-  if (options === undefined) {
-    console.log(USAGE);
-    return 0;
-  }
+  const replayed = options.plan === undefined ? undefined : readPlan(options.plan);
   const tally = new Tally();
   let stopped = false;
   process.once("SIGINT", () => {
@@ -134,7 +128,7 @@ async function main(): Promise<number> {
     });
   });
   const isOver = (): boolean => stopped || performance.now() - tally.startedMs > options.minutes * 60_000;
-  if (options.plan !== undefined) await runOne(parsePlan(readFileSync(options.plan, "utf8")), options, tally, isOver);
+  if (replayed !== undefined) await runOne(replayed, options, tally, isOver);
   else {
     console.log(`seeds ${options.first} to ${options.first + options.seeds - 1}, ${options.hours} h each`);
     for (let seed = options.first; seed < options.first + options.seeds && !isOver(); seed++) {
@@ -205,12 +199,4 @@ async function report(plan: Plan, result: RunResult, options: Options, isOver: (
   console.log(`  ${file}: npm run sim -- --plan ${file} --trace`);
 }
 
-main().then(
-  (code) => (process.exitCode = code),
-  (error: unknown) => {
-    // Options and plan files that can't be read are the user's business, anything else is ours.
-    const isUsers = error instanceof TypeError || error instanceof SyntaxError || (error as { code?: unknown } | null)?.code === "ENOENT";
-    console.error(isUsers ? `${(error as Error).message}\n\n${USAGE}` : error);
-    process.exitCode = 2;
-  },
-);
+process.exitCode = await runCommand(USAGE, main);

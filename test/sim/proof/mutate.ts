@@ -8,6 +8,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { aNumberFrom, runCommand, UsageError, wholeNumber } from "../../support/command-line.ts";
 import { RULES, type Edit, type Mutant } from "./mutants.ts";
 import { FACES } from "./mutants-faces.ts";
 import { PROMISES } from "./promises.ts";
@@ -15,6 +16,15 @@ import { PROMISES } from "./promises.ts";
 /** The project: this file runs from `.cache/sim-build/test/sim/proof`. */
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "../../../../..");
 const WORK = join(ROOT, ".cache", "mutants");
+
+const USAGE = `npm run mutants -- [options] [ID…]
+  ID…            only mutants whose id begins so (default: all)
+  --seeds N      so many seeds for each (default 250)
+  --seed S       the first seed (default 1)
+  --hours H      simulated hours of faults for each seed (default 0.25)
+  --jobs N       so many mutants at a time (default: one for each core)
+  --list         name them, and what each breaks
+  --check        only see that every patch fits the sources`;
 
 interface Outcome {
   readonly mutant: Mutant;
@@ -37,6 +47,8 @@ async function main(): Promise<number> {
     },
   });
   const chosen = [...RULES, ...PROMISES, ...FACES].filter((m) => positionals.length === 0 || positionals.some((p) => m.id.startsWith(p)));
+  if (chosen.length === 0) throw new UsageError(`no mutant's id begins with ${positionals.join(", ")}`);
+  const jobs = wholeNumber("jobs", values.jobs, 1, 64);
   if (values.list) {
     for (const m of chosen)
       console.log(`${m.id.padEnd(36)} ${m.breaks}${m.masked === undefined ? "" : `\n${" ".repeat(37)}masked: ${m.masked}`}`);
@@ -45,6 +57,9 @@ async function main(): Promise<number> {
   const misfits = chosen.flatMap((m) => misfitsOf(m));
   for (const misfit of misfits) console.log(misfit);
   if (misfits.length > 0 || values.check) return misfits.length > 0 ? 1 : 0;
+  wholeNumber("seeds", values.seeds, 1);
+  wholeNumber("seed", values.seed, 0);
+  aNumberFrom("hours", values.hours, 0.001, 10_000);
   const queue = [...chosen];
   const outcomes: Outcome[] = [];
   const worker = async (): Promise<void> => {
@@ -55,7 +70,7 @@ async function main(): Promise<number> {
       console.log(`${word} ${mutant.id.padEnd(36)} ${outcome.seconds.toFixed(0).padStart(4)} s  ${outcome.said}`);
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, worker));
+  await Promise.all(Array.from({ length: jobs }, worker));
   return summarize(outcomes);
 }
 
@@ -75,7 +90,7 @@ async function hunt(mutant: Mutant, args: readonly string[]): Promise<Outcome> {
   const folder = join(WORK, mutant.id);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const part of ["src", "test/sim", "test/mutants", "package.json", "tsconfig.json"])
+  for (const part of ["src", "test/sim", "test/mutants", "test/support/command-line.ts", "package.json", "tsconfig.json"])
     cpSync(join(ROOT, part), join(folder, part), { recursive: true });
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"), "dir");
   for (const edit of mutant.edits) {
@@ -152,4 +167,4 @@ function misfitsOf(mutant: Mutant): string[] {
   });
 }
 
-process.exitCode = await main();
+process.exitCode = await runCommand(USAGE, main);

@@ -130,9 +130,3 @@ export function printPlan(plan: Plan): string {
     items.length === 0 ? "[]" : `[\n${items.map((i) => `    ${JSON.stringify(i)}`).join(",\n")}\n  ]`;
   return `${head},\n  "faces": ${list(faces)},\n  "windows": ${list([...windows].sort((a, b) => a.from - b.from))}\n}\n`;
 }
-
-export function parsePlan(text: string): Plan {
-  const plan = JSON.parse(text) as Partial<Plan>;
-  if (plan.format !== 1 || !Array.isArray(plan.windows) || !Array.isArray(plan.nodes)) throw new TypeError("this is no plan of format 1");
-  return plan as Plan;
-}
