@@ -128,7 +128,8 @@ export class Engine {
     if (end === "settled") return;
     const running = drivers.filter(({ performances }) => performances.size > 0);
     const [first] = running;
-    if (first === undefined) return;
+    // Only requests are left, each with a limit of its own. A claim that were given up now would be found abandoned, and its tick not run.
+    if (first === undefined) return void (await settled);
     const names = running.map((d) => `"${d.task.name}"`).join(", ");
     throw new WorkNotStoppedError(
       `${names} had not stopped ${config.drainMs} ms after their signals aborted (drainMs). Their leases stay held until they do, or this process ends`,

@@ -77,7 +77,7 @@ export interface SchedulerOptions<T extends readonly Task[]> {
   readonly tasks: T;
   /** Only the leader of this election runs tasks. A change of leader ends no run: each has a lease of its own. */
   readonly gate?: Manager | undefined;
-  /** How long stopped runs may take to settle, in milliseconds. Default 20,000. After it: WorkNotStoppedError. */
+  /** How long stopped runs may take to settle, in milliseconds. Default 20,000. After it: WorkNotStoppedError. Requests end by their own limits. */
   readonly drainMs?: number | undefined;
   /** How long a run keeps others out after its last renewal, in milliseconds. Default 30,000; 100 to 86,400,000. */
   readonly ttlMs?: number | undefined;

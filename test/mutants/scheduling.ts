@@ -201,6 +201,12 @@ export const SCHEDULING: readonly TestedMutant[] = [
     tests: [POLICIES],
   },
   {
+    id: "sched-leaves-a-claim-on-its-way",
+    breaks: "a claim on its way when drainMs is over is given up",
+    edits: [edit("scheduler/engine.ts", "return void (await settled);", "return;")],
+    tests: [POLICIES],
+  },
+  {
     id: "sched-retries-without-end",
     breaks: "retries: a failure is tried again for ever",
     edits: [

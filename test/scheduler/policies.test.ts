@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
-import { brokenOf, HOUR, type JobOptions, jobOn, ledger, MINUTE, pause, START, stateIn, taskEvents } from "./harness.ts";
+import { brokenOf, HOUR, type JobOptions, jobOn, ledger, MINUTE, pause, START, stateIn, taskEvents, ticksOf } from "./harness.ts";
 
 describe("missed ticks", () => {
   const hourly = { cron: "0 * * * *" };
@@ -224,6 +224,22 @@ describe("the end of a process", () => {
       ["a", 1],
       ["b", 2],
     ]);
+  });
+
+  it("comes while a claim is on its way, longer than drainMs: its answer is waited for, and the tick handed on (seed 726157194)", async () => {
+    const world = testWorld({ seed: 13 });
+    const books = ledger();
+    const a = jobOn(world, "a", books, { options: { drainMs: 500 } });
+    await world.advance(MINUTE - 1_000);
+    a.node.faults({ kind: "slow-reply", on: "put", ms: 3_000 });
+    await world.advance(1_500);
+    a.stop.abort();
+    await world.until(a.done, 5_000);
+    expect(a.node.timers + a.node.inFlight).toBe(0);
+    expect(books.runs).toEqual([]);
+    jobOn(world, "b", books);
+    await world.advance(5_000);
+    expect(ticksOf(books)).toEqual([START + MINUTE]);
   });
 
   it("is not waited for longer than drainMs; the lease stays held", async () => {
