@@ -14,10 +14,13 @@ import { Ledger, lifetimeLeftMs, type WriteEntry } from "./ledger.ts";
 import { isTampered, type NodePlan, type Plan } from "./plan.ts";
 import { Program } from "./program.ts";
 import { FencedBooks } from "./fenced-books.ts";
+import { Janitor } from "./janitor.ts";
 import { LockBooks } from "./lock-books.ts";
 import { LockProgram, SessionProgram } from "./lock-program.ts";
+import { PruneBooks } from "./prune-books.ts";
 import { memberKeyOf, viewOf } from "./record-view.ts";
 import type { Resident } from "./resident.ts";
+import { watchStalls } from "./stalls.ts";
 import { TaskBooks } from "./task-books.ts";
 import { TaskProgram } from "./task-program.ts";
 import { FencedResource } from "./resource.ts";
@@ -28,7 +31,8 @@ import { Violation } from "./violation.ts";
 const WAKE_ORDERS: readonly WakeOrder[] = ["as-they-came", "timers-first", "answers-first"];
 const ELECTIONS = "locks/elections/";
 const TASKS = "locks/tasks/";
-const FACES = { locks: LockProgram, session: SessionProgram, scheduler: TaskProgram };
+const FACES = { locks: LockProgram, session: SessionProgram, scheduler: TaskProgram, janitor: Janitor };
+const EPHEMERAL_MARK = "ephemeral:";
 /** Timers fire late by this much in the mean; see `NOTICE_MS` of terms.ts. */
 const TIMER_LAG_MS = 0.2;
 /** More requests for a key in a ttl than any mixture of faults explains: so many, and four more a second for what is tried again and again. */
@@ -64,12 +68,14 @@ export class Arena {
   readonly resource: FencedResource;
   readonly locks: LockBooks = new LockBooks(this);
   readonly fenced: FencedBooks;
+  readonly pruning: PruneBooks;
   readonly tasks: TaskBooks = new TaskBooks(this);
   readonly members: readonly Member[];
   /** Faults are over: from now on a leader keeps leading. */
   isCalm = false;
   #mostInPeriod = 0;
   readonly #open = new Map<string, FaultWindow[]>();
+  readonly #sleepers = new Set<() => void>();
   readonly #managers: Manager[] = [];
   readonly #elections: ReadonlySet<string>;
   readonly #electionRequests = new Map<string, number>();
@@ -84,9 +90,14 @@ export class Arena {
     this.ledger = new Ledger(this.world, this.s3, this.network, this.coverage, {
       onAcquired: (key, by) => this.#acquired(key, by),
       onReleasing: (key, token, by) => this.#releasing(key, token, by),
-      onSent: (write) => this.locks.sent(write),
+      onSent: (write) => {
+        this.locks.sent(write);
+        this.pruning.sent(write);
+      },
+      onDeleted: (key, was, sinceMs) => this.pruning.deleted(key, was, sinceMs),
       onApplied: (key, before, record, write) => {
         this.locks.applied(key, before, record, write);
+        this.pruning.applied(key, before, record);
         if (key.startsWith(TASKS)) this.tasks.applied(key, before.current, record, write?.process.node.name);
       },
       onRefused: (write) => this.#refused(write),
@@ -101,6 +112,8 @@ export class Arena {
       onLoss: (term) => this.#lost(term),
     });
     this.fenced = new FencedBooks(this);
+    this.pruning = new PruneBooks(this);
+    watchStalls(this);
     this.resource = new FencedResource(this.world, this.ledger, this.coverage);
     this.members = plan.nodes.map((node) => this.#member(node));
     for (const window of plan.windows) this.#arrange(window);
@@ -121,9 +134,10 @@ export class Arena {
     return leaseKey("locks/", "elections", key);
   }
 
-  /** The key of a lock's record. */
+  /** The key of a lock's record, by its whole name. */
   lockKey(name: string): string {
-    return leaseKey("locks/", "locks", name);
+    const isEphemeral = name.startsWith(EPHEMERAL_MARK);
+    return isEphemeral ? leaseKey("locks/", "ephemeral", name.slice(EPHEMERAL_MARK.length)) : leaseKey("locks/", "locks", name);
   }
 
   /** The key of a task's record. */
@@ -162,6 +176,18 @@ export class Arena {
 
   otherNode(name: string): string | undefined {
     return this.plan.nodes.find((n) => n.name !== name)?.name;
+  }
+
+  /** Something begins that is worth being awake for. */
+  alarm(): void {
+    for (const wake of [...this.#sleepers]) wake();
+  }
+
+  /** Until the answer is called, `wake` is called at each alarm while the process runs. */
+  onAlarm(process: SimProcess, wake: () => void): () => void {
+    const waker = (): void => process.node.deliver(process, "answer", wake);
+    this.#sleepers.add(waker);
+    return () => void this.#sleepers.delete(waker);
   }
 
   managed(manager: Manager): Manager {

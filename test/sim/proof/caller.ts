@@ -45,7 +45,7 @@ export class Caller {
   }
 
   async run(stop: AbortSignal): Promise<void> {
-    const { arena, plan, program, store, over } = this.#env;
+    const { arena, plan, program, over } = this.#env;
     while (!stop.aborted && !over() && program.process.isAlive) {
       const action = this.#random.pick(arena.isCalm ? CALM_ACTIONS : plan.actions);
       const key = arena.isCalm ? (plan.keys[(this.#index + this.#turn++) % plan.keys.length] ?? "") : this.#random.pick(plan.keys);
@@ -57,8 +57,23 @@ export class Caller {
         this.#expectKnown(error, action, stop);
       }
       if (stop.aborted || over()) break;
-      await sleep(store.clock, plan.ttlMs * this.#random.between(0.05, 0.5), { signal: stop, keepAlive: true });
+      await this.#rest(stop);
     }
+  }
+
+  /** Where calls are rare, some of them come just when somebody deletes what is old. */
+  async #rest(stop: AbortSignal): Promise<void> {
+    const { arena, plan, program, store } = this.#env;
+    const { clock } = store;
+    const isBusy = plan.restMs === undefined || plan.kind === "session";
+    if (isBusy || arena.isCalm) {
+      const ms = plan.ttlMs * (isBusy ? this.#random.between(0.05, 0.5) : this.#random.between(2, 10));
+      return void (await sleep(clock, ms, { signal: stop, keepAlive: true }));
+    }
+    const over = new AbortController();
+    const undo = [link(stop, over), arena.onAlarm(program.process, () => (arena.isCalm || this.#random.chance(0.3)) && over.abort())];
+    await sleep(clock, plan.restMs * this.#random.between(0.05, 1), { signal: over.signal, keepAlive: true });
+    for (const u of undo) u();
   }
 
   #act(action: LockAction, key: string, stop: AbortSignal): Promise<void> {
@@ -259,8 +274,7 @@ export class Caller {
     const { arena, locks } = this.#env;
     const slot = await locks.slot("s", { ...this.#hold(), slots: SLOTS, waitMs: this.#waitMs(), signal: stop });
     if (slot.index < 0 || slot.index >= SLOTS) arena.fail("M", `${this.#who}: got place ${slot.index} of ${SLOTS}`);
-    const name = `s#${slot.index}`;
-    const tracked = this.#track(name, slot);
+    const tracked = this.#track(slot.key, slot);
     await this.#work(tracked, stop);
     await this.#giveBack(tracked, slot);
   }
@@ -325,7 +339,7 @@ export class Caller {
     await work(arena, tracked, { clock, random: this.#random, ttlMs: plan.ttlMs, stop, leftMs, keepAlive: true });
   }
 
-  async #giveBack(tracked: TrackedTerm, held: Held, minHoldMs: number = this.#env.plan.minHoldMs ?? 0): Promise<void> {
+  async #giveBack(tracked: TrackedTerm, held: Held, minHoldMs: number = this.#minHoldMs ?? 0): Promise<void> {
     const { arena, program } = this.#env;
     const believed = held.isHeld();
     const closedForMs = minHoldMs - held.heldForMs;
@@ -360,9 +374,16 @@ export class Caller {
 
   #hold(): HoldOptions {
     const { arena, plan } = this.#env;
-    const { minHoldMs, lockDelayMs } = plan;
+    const { lockDelayMs } = plan;
+    const minHoldMs = this.#minHoldMs;
     const maxHoldMs = this.#random.chance(0.3) && !arena.isCalm ? plan.maxHoldMs : undefined;
     return { minHoldMs, lockDelayMs, maxHoldMs };
+  }
+
+  /** A hold of hours would go on in the calm. */
+  get #minHoldMs(): number | undefined {
+    const { arena, plan } = this.#env;
+    return arena.isCalm && plan.restMs !== undefined ? undefined : plan.minHoldMs;
   }
 
   #waitMs(): number {

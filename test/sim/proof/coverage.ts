@@ -42,6 +42,12 @@ export const NAMED_STATES = [
   "session released with its locks",
   "lock write landed after its session ended",
   "late lock write of a session cleaned up",
+  // Deletion.
+  "key that was deleted made anew",
+  "key that was closed for deletion taken when it was open again",
+  "stopped between a look at nothing and the create",
+  "pruner stopped before its DELETE",
+  "member record of a session that is over deleted",
   // Fenced objects.
   "fenced put refused",
   "fenced write without a reply found to be its own",

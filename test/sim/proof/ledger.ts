@@ -57,6 +57,8 @@ export interface LedgerWatcher {
   readonly onRefused: (write: WriteEntry) => void;
   /** A write that the code sends, at each attempt. */
   readonly onSent: (write: WriteEntry) => void;
+  /** A DELETE of the code that hit something. `sinceMs`: when that was written. */
+  readonly onDeleted: (key: string, was: RecordView, sinceMs: number) => void;
   /** A write of the code, at the moment that the store applies it; `history` shows what was there before. */
   readonly onApplied: (key: string, history: KeyHistory, record: RecordView, write: WriteEntry | undefined) => void;
 }
@@ -232,6 +234,10 @@ export class Ledger {
       history.highestToken = Math.max(history.highestToken, record?.fencingToken ?? 0);
       return;
     }
+    if (body === undefined && isDeletable(key)) {
+      if (before !== undefined) this.#watcher.onDeleted(key, before, history.sinceMs);
+      return this.#stands(history, undefined);
+    }
     if (record === undefined) throw new Violation("I2", `${key}: something that is no record was written by the code`);
     if (history.nonces.has(record.nonce) && !history.tampered)
       throw new Violation("I2", `${key}: nonce ${record.nonce} was applied twice (rule R1)`);
@@ -286,7 +292,12 @@ export class Ledger {
 
 /** Not the probe's hidden folder, fenced objects, or what operators want of a task: they are no leases. */
 function isLease(key: string): boolean {
-  return /^locks\/(elections|locks|members|tasks)\/[^~]*$/.test(key);
+  return /^locks\/(elections|locks|ephemeral|members|tasks)\/[^~]*$/.test(key);
+}
+
+/** What is deleted in normal life; everything else never is (rule R3). */
+function isDeletable(key: string): boolean {
+  return /^locks\/(ephemeral|members)\//.test(key);
 }
 
 function believedKey(process: SimProcess, key: string): string {

@@ -1,13 +1,11 @@
 /** Programs over `Locks`, and over a `Session` with its locks and perhaps an election. */
-import { sleep } from "../../../src/clock/wait.ts";
+import { link, sleep } from "../../../src/clock/wait.ts";
 import { ConsensusError } from "../../../src/errors.ts";
 import { Locks } from "../../../src/locks/locks.ts";
 import { Session } from "../../../src/session/session.ts";
 import { Caller, type CallerEnv } from "./caller.ts";
-import { FaceProgram } from "./resident.ts";
+import { FaceProgram, isLock } from "./resident.ts";
 import { work } from "./work.ts";
-
-const isLock = (key: string): boolean => key.startsWith("locks/locks/");
 
 /** Several callers share one `Locks`. */
 export class LockProgram extends FaceProgram {
@@ -16,11 +14,12 @@ export class LockProgram extends FaceProgram {
   }
 
   protected async live(stop: AbortSignal): Promise<void> {
-    const { node, ttlMs, autoRenew, takeover, drainMs } = this.plan;
+    const { node, ttlMs, autoRenew, takeover, drainMs, ephemeral } = this.plan;
     const locks = new Locks({
       store: this.store,
       node,
       drainMs,
+      ephemeral,
       defaults: { ttlMs, autoRenew, takeover },
       onEvent: (event) => this.book.heard(event),
     });
@@ -45,7 +44,7 @@ export class SessionProgram extends FaceProgram {
       session = await Session.open({ store, node, ttlMs, marginMs, requestTimeoutMs, drainMs, onEvent, signal: stop });
     } catch (error) {
       if (!(stop.aborted && error === stop.reason)) this.#expect(error, "Session.open");
-      return;
+      return await this.#rest(stop);
     }
     arena.coverage.count("sessions opened");
     const over = (): boolean => session.signal.aborted;
@@ -54,7 +53,7 @@ export class SessionProgram extends FaceProgram {
       ...Array.from({ length: plan.callers }, (_, i) => new Caller(env, i).run(stop)),
       plan.election === undefined ? Promise.resolve() : this.#lead(session, plan.election, stop),
     ];
-    const lifeMs = random.chance(0.3) ? ttlMs * random.magnitude(0.5, 30) : Infinity;
+    const lifeMs = random.chance(0.3) || plan.restMs !== undefined ? ttlMs * random.magnitude(0.5, 30) : Infinity;
     await this.#lifetime(session, stop, lifeMs);
     if (ConsensusError.is(session.signal.reason) && session.signal.reason.code === "LEASE_LOST") arena.coverage.count("sessions lost");
     const held = arena.terms.heldBy(this.process).filter((t) => t.base !== undefined && t.base.key.includes("members/"));
@@ -68,6 +67,16 @@ export class SessionProgram extends FaceProgram {
     }
     await Promise.all(done);
     arena.countLocks(session.locks().stats());
+    await this.#rest(stop);
+  }
+
+  async #rest(stop: AbortSignal): Promise<void> {
+    const { restMs } = this.plan;
+    if (restMs === undefined || this.arena.isCalm) return;
+    const over = new AbortController();
+    const undo = [link(stop, over), this.arena.onAlarm(this.process, () => this.arena.isCalm && over.abort())];
+    await sleep(this.store.clock, restMs * this.random.between(0.05, 1), { signal: over.signal, keepAlive: true });
+    for (const u of undo) u();
   }
 
   /** Until the session is over, or its time is; in the calm it lives on. */

@@ -44,9 +44,9 @@ export const LOCK_ACTIONS = [
 ] as const;
 export type LockAction = (typeof LOCK_ACTIONS)[number];
 
-/** Another face of the package on one node: `Locks`, a `Session` with its locks and perhaps an election, or a `Scheduler`. */
+/** Another face of the package on one node: `Locks`, a `Session` with its locks and perhaps an election, a `Scheduler`, or who deletes what is old. */
 export interface FacePlan {
-  readonly kind: "locks" | "session" | "scheduler";
+  readonly kind: "locks" | "session" | "scheduler" | "janitor";
   readonly node: string;
   /** Names of locks, or of tasks: shared by all faces of a world. */
   readonly keys: readonly string[];
@@ -62,6 +62,10 @@ export interface FacePlan {
   readonly minHoldMs?: number | undefined;
   readonly lockDelayMs?: number | undefined;
   readonly maxHoldMs?: number | undefined;
+  /** Locks: the keys are of those that may be deleted, and their names say so. */
+  readonly ephemeral?: boolean | undefined;
+  /** How long it rests at most between two calls, sessions or passes. Default: part of a ttl. */
+  readonly restMs?: number | undefined;
   /** Sessions: the election that runs over it, if one does. */
   readonly election?: string | undefined;
   /** Schedulers: what each task is like, for all nodes. */

@@ -69,7 +69,7 @@ export abstract class FaceProgram implements Resident {
     this.#wanted = false;
     if (this.#state !== "on") return;
     this.#state = "stopping";
-    this.arena.noteStop(this.process, (key) => key.startsWith("locks/locks/"));
+    this.arena.noteStop(this.process, isLock);
     this.#stop?.abort(new Error("stopped by the plan"));
   }
 
@@ -99,4 +99,8 @@ export abstract class FaceProgram implements Resident {
     this.arena.closed(this.process);
     if (this.#wanted) this.start();
   }
+}
+
+export function isLock(key: string): boolean {
+  return key.startsWith("locks/locks/") || key.startsWith("locks/ephemeral/");
 }

@@ -65,6 +65,7 @@ async function play(arena: Arena): Promise<void> {
   await world.runUntil(plan.safetyMs);
   // What was late may still land, and hung programs come to their end.
   arena.isCalm = true;
+  arena.alarm();
   repair(arena);
   arena.startAll();
   await world.runUntil(world.nowMs + plan.latestMs);
@@ -92,8 +93,9 @@ async function findLeaders(arena: Arena): Promise<void> {
 /** Every lock has a new holder again, whatever was left behind on it: nothing is stuck (S13, S14). */
 async function findHolders(arena: Arena): Promise<void> {
   const { plan, world } = arena;
-  const faces = (plan.faces ?? []).filter((face) => face.kind !== "scheduler");
-  const names = [...new Set(faces.flatMap((face) => face.keys))];
+  const faces = (plan.faces ?? []).filter((face) => face.kind !== "scheduler" && face.kind !== "janitor");
+  // Without the store's time there are no ephemeral locks (rule P1).
+  const names = [...new Set(faces.flatMap((face) => (face.ephemeral === true && plan.profile.storeTime !== true ? [] : face.keys)))];
   const since = world.nowMs;
   const before = new Map(names.map((name) => [name, arena.ledger.history(arena.lockKey(name)).highestToken]));
   const boundMs = failoverBoundMs(plan) + names.length * turnBoundMs(plan);
@@ -131,8 +133,11 @@ function turnBoundMs(plan: Plan): number {
   const longest = (of: (face: FacePlan) => number | undefined): number => Math.max(0, ...faces.map((face) => of(face) ?? 0));
   const callers = faces.reduce((sum, face) => sum + face.callers, 0);
   const slowest = Math.min(...plan.nodes.map((n) => n.rate));
+  // What was closed for its deletion, and was not deleted, opens by itself (rule P3).
+  const closedMs = faces.some((f) => f.kind === "janitor") ? 38.5 * 60_000 : 0;
   return (
-    ((5 + callers) * longest((f) => f.ttlMs) + (1 + callers) * (longest((f) => f.minHoldMs) + longest((f) => f.lockDelayMs))) / slowest
+    ((5 + callers) * longest((f) => f.ttlMs) + (1 + callers) * (longest((f) => f.minHoldMs) + longest((f) => f.lockDelayMs)) + closedMs) /
+    slowest
   );
 }
 

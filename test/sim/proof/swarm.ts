@@ -5,6 +5,7 @@
 import { isRequestFault, isTimed, REQUEST_FAULTS, type FaultWindow, type RequestFault } from "../../../src/testing/sim/faults.ts";
 import { KeyedRandom } from "../../../src/testing/sim/keyed-random.ts";
 import { FLAGS, PROGRAM_FAULTS, TAMPERING, type FacePlan, type NodePlan, type Plan, type Style } from "./plan.ts";
+import { agesPlanOf } from "./swarm-ages.ts";
 import { facesOf } from "./swarm-faces.ts";
 
 /** More than so many ttls tell nothing new within one seed. */
@@ -26,6 +27,7 @@ interface Draft {
 }
 
 export function planOf(seed: number, limits: SwarmLimits): Plan {
+  if (new KeyedRandom(seed, "ages").chance(0.15)) return agesPlanOf(seed, limits);
   const plan = withFaces(electionPlanOf(seed, limits));
   // Where other faces live, elections may be left out: alone they have more of the time.
   return plan.faces.length > 0 && new KeyedRandom(seed, "no elections").chance(0.3) ? { ...plan, keys: [] } : plan;
