@@ -1,5 +1,6 @@
 /** The rules of locks, sessions, fenced objects and tasks, broken one by one: what the simulator must notice in worlds where those live. */
 import { FENCING as FENCED } from "../../mutants/fencing.ts";
+import { PRUNING } from "../../mutants/pruning.ts";
 import { SCHEDULING } from "../../mutants/scheduling.ts";
 import { SESSIONS } from "../../mutants/session.ts";
 import type { Edit, Mutant } from "./mutants.ts";
@@ -152,4 +153,29 @@ const TASKS: readonly Mutant[] = ofUnitTests(SCHEDULING, [
   "sched-finish-without-condition",
 ]);
 
-export const FACES: readonly Mutant[] = [...LOCKS, ...SESSION_RULES, ...FENCING, ...TASKS];
+const DELETION: readonly Mutant[] = [
+  ...ofUnitTests(PRUNING, [
+    "P1-first-token-1",
+    "P1-own-clock",
+    "P2-created-whenever",
+    "P2-from-the-reply",
+    "P2-young",
+    "P3-not-closed",
+    "P3-closed-too-shortly",
+    "P3-sent-hours-later",
+    "P3-no-condition",
+    "P4-held",
+    "P4-flagged-or-unknown",
+    "P4-closed-by-its-user",
+  ]),
+  {
+    id: "P1-unfit-times-of-ephemeral-keys",
+    breaks: "P1: tokens are numbered by times that the probe found unfit",
+    edits: [
+      edit("lease/contend.ts", "if (ephemeral === true && !verdict.storeTime)", "if (ephemeral === true && !verdict.storeTime && lease.key === "")"),
+    ],
+  },
+  ...ofUnitTests(SESSIONS, ["S12-reused-id", "S12-living-member-deleted", "S12-delay-begins-anew"]),
+];
+
+export const FACES: readonly Mutant[] = [...LOCKS, ...SESSION_RULES, ...DELETION, ...FENCING, ...TASKS];
