@@ -172,7 +172,11 @@ const DELETION: readonly Mutant[] = [
     id: "P1-unfit-times-of-ephemeral-keys",
     breaks: "P1: tokens are numbered by times that the probe found unfit",
     edits: [
-      edit("lease/contend.ts", "if (ephemeral === true && !verdict.storeTime)", "if (ephemeral === true && !verdict.storeTime && lease.key === "")"),
+      edit(
+        "lease/contend.ts",
+        "if (ephemeral === true && !verdict.storeTime)",
+        "if (ephemeral === true && !verdict.storeTime && ephemeral === false)",
+      ),
     ],
   },
   ...ofUnitTests(SESSIONS, ["S12-reused-id", "S12-living-member-deleted", "S12-delay-begins-anew"]),
