@@ -1,8 +1,9 @@
 /** Locks of functions: environments that are frozen between their calls, die in the middle of some, and begin again in fresh processes. */
 import { describe, expect, it } from "vitest";
+import { until } from "../support/lock-party.ts";
 import { freshBucket } from "../support/minio-client.ts";
 import { type Lambda, lambda } from "../support/lambda.ts";
-import { type Program, type ProgramEvent, spawnProgram } from "../support/programs.ts";
+import { type ProgramEvent, spawnProgram } from "../support/programs.ts";
 import { credentialsEnv, sharedMinio } from "../support/servers.ts";
 import { wallShift, wallShiftMethod } from "../support/wall-clock.ts";
 
@@ -16,7 +17,7 @@ interface Answer {
   readonly error?: object;
 }
 
-describe("locks of functions on MinIO", () => {
+describe.concurrent("locks of functions on MinIO", () => {
   it("200 calls of three environments, frozen between them, six of them killed in the middle: no overlap, tokens grow, nothing stays closed", async () => {
     const fresh = await freshBucket(minio);
     const env = (name: string): Record<string, string | undefined> => ({
@@ -54,30 +55,27 @@ describe("locks of functions on MinIO", () => {
     expect(inOrder).toEqual(tokens.toSorted((a, b) => a - b));
     // A fresh environment has what the dead one held at its first call, when its time is over.
     const late = await lambda("function", env("late"));
-    await expect
-      .poll(async () => ((await late.invoke({ key: "crash-10", workMs: 1, crash: false }, LIMIT_MS)) as Answer).token, {
-        timeout: 40_000,
-        interval: 500,
-      })
-      .toBe(2);
+    const call = async (): Promise<Answer> => (await late.invoke({ key: "crash-10", workMs: 1, crash: false }, LIMIT_MS)) as Answer;
+    await until(async () => (await call()).token === 2, "it has it");
   });
 
   it(`a clock that is wrong (${wallShiftMethod}) decides nothing: a dead holder is recognised at the first request, a living one is not`, async () => {
     const url = (await freshBucket(minio)).url("app");
-    const start = (key: string, more: object): Program =>
-      spawnProgram("once", { env: { ...credentialsEnv(minio), STORE: url, KEY: key, ...more } });
+    // Long enough to ask while the time of the dead is not over.
+    const own = { ...credentialsEnv(minio), STORE: url, LIMIT_MS: "15000" };
     const wrong = [600_000, -600_000, 3_600_000, -3_600_000];
     const keyOf = (shiftMs: number): string => `k${shiftMs}`;
     // Beyond 15 minutes a server refuses the signature; a client that knows how wrong its clock is signs right.
     const late = async (shiftMs: number): Promise<ProgramEvent> => {
-      const env = { ...credentialsEnv(minio), STORE: url, KEY: keyOf(shiftMs), SIGN_MS: String(-shiftMs) };
+      const env = { ...own, KEY: keyOf(shiftMs), SIGN_MS: String(-shiftMs) };
       return await spawnProgram("once", { env, wall: wallShift(shiftMs) }).event("answer");
     };
-    for (const shiftMs of wrong) await start(keyOf(shiftMs), { CRASH: "yes" }).exit;
-    for (const shiftMs of wrong) expect(await late(shiftMs)).toMatchObject({ held: expect.stringContaining("fencing token 1") as string });
-    // They died one after the other, and so their times are over one after the other.
-    for (const shiftMs of wrong)
-      await expect.poll(async () => await late(shiftMs), { timeout: 40_000, interval: 1_000 }).toMatchObject({ token: 2 });
+    const one = async (shiftMs: number): Promise<void> => {
+      await spawnProgram("once", { env: { ...own, KEY: keyOf(shiftMs), CRASH: "yes" } }).exit;
+      expect(await late(shiftMs)).toMatchObject({ held: expect.stringContaining("fencing token 1") as string });
+      await until(async () => (await late(shiftMs))["token"] === 2, "it has it");
+    };
+    await Promise.all(wrong.map(one));
   });
 
   it(`a clock that is an hour wrong (${wallShiftMethod}), with a client that does not know: refused at once, and it says by how much`, async () => {

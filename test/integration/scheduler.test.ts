@@ -4,8 +4,8 @@ import { freshBucket, type FreshBucket } from "../support/minio-client.ts";
 import { type Program, type ProgramEvent, spawnProgram } from "../support/programs.ts";
 import { credentialsEnv, sharedMinio } from "../support/servers.ts";
 
-/** Short, so that a test that waits for a death does not take a minute. */
-const TTL_MS = 3_000;
+/** Long enough for a run to live through a machine that stands still for three seconds, short enough to wait for a death: those tests wait side by side. */
+const TTL_MS = 8_000;
 /** Unchanged for W, looked at within 1.5 W of the last look, and a second for everything else. */
 const FOUND_DEAD_MS = 2.5 * TTL_MS * 1.1 + 1_000;
 
@@ -38,7 +38,7 @@ async function until(is: () => boolean, withinMs: number, workers: readonly Work
 
 const RETRIED = { TASK: JSON.stringify({ every: "5s", retries: 2 }) };
 
-describe("a scheduler in several processes on a real MinIO", () => {
+describe.concurrent("a scheduler in several processes on a real MinIO", () => {
   it("each second's tick runs once, on one of three; one that is stopped by SIGTERM ends by itself", async () => {
     const bucket = await freshBucket(sharedMinio());
     const workers = ["a", "b", "c"].map((node) => worker(bucket, node));
@@ -56,32 +56,32 @@ describe("a scheduler in several processes on a real MinIO", () => {
     const bucket = await freshBucket(sharedMinio());
     const a = worker(bucket, "a", { ...RETRIED, WORK: "long" });
     await ready(a);
-    const first = await a.program.event("run", 30_000);
+    const first = await a.program.event("run");
     const b = worker(bucket, "b", RETRIED);
     await ready(b);
     process.kill(a.program.pid, "SIGKILL");
     const { atMs: diedAt } = await a.program.exit;
-    const again = await b.program.event("run", 30_000);
+    const again = await b.program.event("run");
     expect(again).toMatchObject({ tick: first["tick"], attempt: 2 });
     expect(Number(again["token"])).toBeGreaterThan(Number(first["token"]));
     expect(again.atMs - diedAt).toBeLessThan(3 * FOUND_DEAD_MS);
-    expect(await b.program.event("task", 5_000, (e) => e["kind"] === "abandoned")).toMatchObject({ attempt: 1 });
+    expect(await b.program.event("task", undefined, (e) => e["kind"] === "abandoned")).toMatchObject({ attempt: 1 });
   });
 
   it("SIGSTOP beyond the lease: lost at waking, run elsewhere, the late finish refused", async () => {
     const bucket = await freshBucket(sharedMinio());
     const a = worker(bucket, "a", { ...RETRIED, WORK: "long" });
     await ready(a);
-    const first = await a.program.event("run", 30_000);
+    const first = await a.program.event("run");
     const b = worker(bucket, "b", RETRIED);
     await ready(b);
     freeze(a.program.pid);
-    const again = await b.program.event("run", 30_000);
+    const again = await b.program.event("run");
     expect(again).toMatchObject({ tick: first["tick"], attempt: 2 });
-    await b.program.event("task", 5_000, (e) => e["kind"] === "succeeded" && e["tick"] === first["tick"]);
+    await b.program.event("task", undefined, (e) => e["kind"] === "succeeded" && e["tick"] === first["tick"]);
     process.kill(a.program.pid, "SIGCONT");
-    expect(await a.program.event("aborted", 10_000)).toMatchObject({ code: "LEASE_LOST", held: false });
-    await a.program.event("task", 10_000, (e) => e["kind"] === "abandoned");
+    expect(await a.program.event("aborted")).toMatchObject({ code: "LEASE_LOST", held: false });
+    await a.program.event("task", undefined, (e) => e["kind"] === "abandoned");
     const history = (await b.program.ask("history")) as { scheduledAt: string; attempt: number; state: string }[];
     const ofFirst = history.filter((run) => Date.parse(run.scheduledAt) === first["tick"]).map((run) => [run.attempt, run.state]);
     expect(ofFirst).toEqual([
@@ -94,20 +94,20 @@ describe("a scheduler in several processes on a real MinIO", () => {
     const bucket = await freshBucket(sharedMinio());
     const a = worker(bucket, "a", { ...RETRIED, WORK: "fenced" });
     await ready(a);
-    const first = await a.program.event("run", 30_000);
+    const first = await a.program.event("run");
     const b = worker(bucket, "b", { ...RETRIED, WORK: "fenced" });
     await ready(b);
     freeze(a.program.pid);
-    expect(await b.program.event("wrote", 30_000, (e) => e["attempt"] === 2)).toMatchObject({ written: true });
+    expect(await b.program.event("wrote", undefined, (e) => e["attempt"] === 2)).toMatchObject({ written: true });
     process.kill(a.program.pid, "SIGCONT");
-    expect(await a.program.event("wrote", 20_000)).toMatchObject({ attempt: 1, token: first["token"], code: "FENCED_OUT" });
+    expect(await a.program.event("wrote")).toMatchObject({ attempt: 1, token: first["token"], code: "FENCED_OUT" });
   });
 
   it("trigger from a process that does not run it: done by the one that does, after the run that is under way", async () => {
     const bucket = await freshBucket(sharedMinio());
     const a = worker(bucket, "a", { TASK: JSON.stringify({ every: "4s" }) });
     await ready(a);
-    await a.program.event("run", 30_000);
+    await a.program.event("run");
     const op = worker(bucket, "op", { MODE: "due", TASK: JSON.stringify({ every: "4s" }) });
     await ready(op);
     expect(await op.program.ask("trigger", { here: false }, 60_000)).toMatchObject({ kind: "trigger", state: "succeeded", holder: "a" });
@@ -119,7 +119,7 @@ describe("a scheduler in several processes on a real MinIO", () => {
     const more = { TASK: JSON.stringify({ every: "2s", overlap: "allow", parallel: 4, retries: 5 }), WORK: "long" };
     const a = worker(bucket, "a", more);
     await ready(a);
-    await until(() => all([a], "run").length >= 2, 30_000, [a]);
+    await until(() => all([a], "run").length >= 2, 60_000, [a]);
     const b = worker(bucket, "b", more);
     await ready(b);
     process.kill(a.program.pid, "SIGKILL");
@@ -134,34 +134,34 @@ describe("a scheduler in several processes on a real MinIO", () => {
 
   it("a function that blocks the event loop beyond its lease has lost it at the first look", async () => {
     const bucket = await freshBucket(sharedMinio());
-    const a = worker(bucket, "a", { TASK: JSON.stringify({ every: "5s" }), WORK: "block", BLOCK_MS: "4000" });
+    const a = worker(bucket, "a", { TASK: JSON.stringify({ every: "5s" }), WORK: "block", BLOCK_MS: "10000" });
     await ready(a);
-    expect(await a.program.event("looked", 30_000)).toMatchObject({ held: false, aborted: true });
-    await a.program.event("task", 10_000, (e) => e["kind"] === "abandoned");
+    expect(await a.program.event("looked")).toMatchObject({ held: false, aborted: true });
+    await a.program.event("task", undefined, (e) => e["kind"] === "abandoned");
   });
 
   it("a function that ends its own process: abandoned, and run again elsewhere", async () => {
     const bucket = await freshBucket(sharedMinio());
     const a = worker(bucket, "a", { ...RETRIED, WORK: "exit" });
     await ready(a);
-    const first = await a.program.event("run", 30_000);
+    const first = await a.program.event("run");
     expect((await a.program.exit).code).toBe(3);
     const b = worker(bucket, "b", RETRIED);
     await ready(b);
-    expect(await b.program.event("run", 30_000)).toMatchObject({ tick: first["tick"], attempt: 2 });
+    expect(await b.program.event("run")).toMatchObject({ tick: first["tick"], attempt: 2 });
   });
 
   it("cancel from another process reaches the run within a renewal", async () => {
     const bucket = await freshBucket(sharedMinio());
     const a = worker(bucket, "a", { TASK: JSON.stringify({ every: "5s" }), WORK: "long" });
     await ready(a);
-    await a.program.event("run", 30_000);
+    await a.program.event("run");
     const b = worker(bucket, "b", { MODE: "due", TASK: JSON.stringify({ every: "5s" }) });
     await ready(b);
     await b.program.ask("pause");
     await b.program.ask("cancel");
     expect(await a.program.event("aborted", 3 * TTL_MS)).toMatchObject({ code: "LEASE_ENDED", held: true });
-    await a.program.event("task", 5_000, (e) => e["kind"] === "cancelled");
+    await a.program.event("task", undefined, (e) => e["kind"] === "cancelled");
   });
 
   it("functions that are called at once run each tick once; one that was killed is recognised by the store's time", async () => {
@@ -169,11 +169,14 @@ describe("a scheduler in several processes on a real MinIO", () => {
     const more = { MODE: "due", TASK: JSON.stringify({ every: "2s", retries: 1 }) };
     const workers = ["f", "g"].map((node) => worker(bucket, node, more));
     await ready(...workers);
-    const call = (w: Worker, remainingMs = 5_000): Promise<unknown> => w.program.ask("run-due", { remainingMs });
+    // A call in which the server stood still for longer than a request may take says so; the next one comes along.
+    const call = async (w: Worker): Promise<void> =>
+      void (await w.program
+        .ask("run-due", { remainingMs: 5_000 })
+        .catch((e: unknown) => expect(e).toMatchObject({ code: "STORE_UNAVAILABLE" })));
     const end = performance.now() + 10_000;
-    while (performance.now() < end) await Promise.all(workers.map((w) => call(w)));
+    while (performance.now() < end || all(workers, "run").length < 3) await Promise.all(workers.map((w) => call(w)));
     const ticks = all(workers, "run").map((e) => Number(e["tick"]));
-    expect(ticks.length).toBeGreaterThanOrEqual(3);
     expect(new Set(ticks).size).toBe(ticks.length);
     const killed = worker(bucket, "k", { ...more, WORK: "deaf" });
     await ready(killed);
@@ -181,7 +184,7 @@ describe("a scheduler in several processes on a real MinIO", () => {
     void (async () => {
       while (killed.program.events.every((e) => e.event !== "run")) await call(killed).catch(() => {});
     })();
-    const began = await killed.program.event("run", 20_000);
+    const began = await killed.program.event("run");
     process.kill(killed.program.pid, "SIGKILL");
     const [f] = workers;
     await until(
@@ -189,7 +192,7 @@ describe("a scheduler in several processes on a real MinIO", () => {
         if (f !== undefined) void call(f).catch(() => {});
         return all(workers, "run").some((e) => e["tick"] === began["tick"] && e["attempt"] === 2);
       },
-      30_000,
+      60_000,
       workers,
     );
   });

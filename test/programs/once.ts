@@ -2,7 +2,7 @@
  * One call of a function in a process that lives for nothing else: it tries one lock for itself, works, and ends by itself. It may be told to die in
  * the middle.
  *
- * STORE: the store's URL; KEY: the lock; CRASH: die in the middle of the work; SIGN_MS: what to add to the clock for signatures, which a server refuses
+ * STORE: the store's URL; KEY: the lock; LIMIT_MS: its time limit; CRASH: die in the middle of the work; SIGN_MS: what to add to the clock for signatures, which a server refuses
  * where they are off by more than 15 minutes.
  */
 import process from "node:process";
@@ -11,9 +11,9 @@ import { Locks, s3Store, type Store } from "s3-consensus";
 import { emit } from "../support/emit.ts";
 import { describe } from "./lines.ts";
 
-const { STORE: url = "", KEY: key = "", CRASH: crash, SIGN_MS: signMs } = process.env;
+const { STORE: url = "", KEY: key = "", LIMIT_MS: limitMs = "8000", CRASH: crash, SIGN_MS: signMs } = process.env;
 const store = signMs === undefined ? url : withOffset(Number(signMs));
-const context = { getRemainingTimeInMillis: () => 8_000 - process.uptime() * 1_000 };
+const context = { getRemainingTimeInMillis: () => Number(limitMs) - process.uptime() * 1_000 };
 try {
   const attempt = await new Locks({ store }).oneShot(context).tryWithLock(key, async (lock) => {
     emit("begin", { token: lock.fencingToken });

@@ -134,6 +134,8 @@ export function answerOf([command, ...args]: readonly [string, ...string[]], inp
     const child = execFile(command, args, { encoding: "utf8" }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : 1, stdout, stderr });
     });
+    // One that reads nothing may be gone before.
+    child.stdin?.on("error", () => undefined);
     child.stdin?.end(input ?? "");
   });
 }
