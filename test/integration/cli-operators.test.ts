@@ -1,25 +1,28 @@
 /** What operators do to others' leases, from outside, on a real MinIO. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { faultProxy, type LoggedRequest } from "s3-consensus/testing";
 import { type CliProcess, cliEnv, runCli, startCli } from "../support/cli.ts";
 import { expectShape } from "../support/cli-schema.ts";
-import { pass } from "../support/contenders.ts";
+import { whenFinished } from "../support/finish.ts";
 import { freeze } from "../support/freeze.ts";
-import { freshBucket } from "../support/minio-client.ts";
+import { type FreshBucket, freshBucket } from "../support/minio-client.ts";
+import { until } from "../support/lock-party.ts";
 import { type Program, spawnProgram } from "../support/programs.ts";
 import { credentialsEnv, sharedMinio } from "../support/servers.ts";
 
+let bucket: FreshBucket;
 let env: Record<string, string | undefined>;
 
 beforeAll(async () => {
-  const bucket = await freshBucket(sharedMinio());
+  bucket = await freshBucket(sharedMinio());
   env = cliEnv(sharedMinio(), { S3_CONSENSUS_STORE: bucket.url("cli") });
 });
 
 const WORK = ["--", "sh", "-c", "echo working; exec sleep 60"];
 
-describe("force-unlock", () => {
+describe.concurrent("force-unlock", () => {
   it("of a renewing holder: its command is ended, it says 76, and the lock is free", async () => {
-    const holder = startCli(["lock", "renewing", "--ttl", "3s", ...WORK], { env });
+    const holder = startCli(["lock", "renewing", "--ttl", "10s", ...WORK], { env });
     await holder.written(/working/);
     const freed = await runCli(["force-unlock", "renewing", "--token", "1", "--yes"], { env });
     expect(freed).toMatchObject({ status: 0, out: 'lock "renewing": released\n' });
@@ -29,7 +32,7 @@ describe("force-unlock", () => {
   });
 
   it("of a hung one: freed when its time is over", async () => {
-    const holder = startCli(["lock", "hung", "--ttl", "3s", ...WORK], { env });
+    const holder = startCli(["lock", "hung", "--ttl", "10s", ...WORK], { env });
     await holder.written(/working/);
     freeze(holder.pid);
     expect((await runCli(["force-unlock", "hung", "--token", "1", "--yes"], { env })).status).toBe(0);
@@ -38,7 +41,7 @@ describe("force-unlock", () => {
   });
 
   it("--now says that two may run, and cuts at once; a wrong token touches nothing; without a terminal it wants --yes", async () => {
-    const holder = startCli(["lock", "cut", "--ttl", "3s", ...WORK], { env });
+    const holder = startCli(["lock", "cut", "--ttl", "10s", ...WORK], { env });
     await holder.written(/working/);
     expect((await runCli(["force-unlock", "cut", "--token", "9", "--yes"], { env })).status).toBe(1);
     const unasked = await runCli(["force-unlock", "cut", "--token", "1"], { env });
@@ -52,10 +55,10 @@ describe("force-unlock", () => {
   });
 });
 
-describe("force-unlock of a session's lock", () => {
+describe.concurrent("force-unlock of a session's lock", () => {
   /** A process that holds them all through one session. */
   async function session(...keys: readonly string[]): Promise<Program> {
-    const options = JSON.stringify({ node: "the-session", ttlMs: 3_000 });
+    const options = JSON.stringify({ node: "the-session", ttlMs: 10_000 });
     const program = spawnProgram("session-holder", {
       env: { ...credentialsEnv(sharedMinio()), STORE: env["S3_CONSENSUS_STORE"], OPTIONS: options },
     });
@@ -103,10 +106,10 @@ describe("force-unlock of a session's lock", () => {
   });
 });
 
-describe("stepdown", () => {
+describe.concurrent("stepdown", () => {
   it("the leader stops its command and gives way; 1 where nobody leads", async () => {
     expect((await runCli(["stepdown", "chief", "--yes"], { env })).status).toBe(1);
-    const leader = startCli(["elect", "chief", "--ttl", "3s", ...WORK], { env });
+    const leader = startCli(["elect", "chief", "--ttl", "10s", ...WORK], { env });
     await leader.written(/working/);
     expect((await runCli(["stepdown", "chief", "--yes"], { env })).status).toBe(0);
     expect((await leader.exit).status).toBe(76);
@@ -114,12 +117,16 @@ describe("stepdown", () => {
   });
 
   it("--to: the named one takes it, whoever else waits", async () => {
-    const elect = (node: string): CliProcess => startCli(["elect", "named", "--node", node, "--ttl", "3s", ...WORK], { env });
+    const proxy = await faultProxy({ target: sharedMinio().endpoint });
+    whenFinished(() => proxy.close());
+    const own = { ...env, S3_CONSENSUS_STORE: proxy.url(bucket.bucket, "cli") };
+    const elect = (node: string): CliProcess => startCli(["elect", "named", "--node", node, "--ttl", "10s", ...WORK], { env: own });
     const leader = elect("a");
     await leader.written(/working/);
     const others = ["b", "c", "d"].map(elect);
-    // All of them are in the race when they have looked once.
-    await pass(3_000);
+    // All of them are in the race when they have looked once: for the first time without a condition.
+    const first = { method: "GET", key: /elections\/named$/, when: (r: LoggedRequest) => r.headers["if-none-match"] === undefined };
+    await until(() => proxy.requests.list(first).length === 4, "they are in the race");
     expect(await runCli(["stepdown", "named", "--to", "c", "--yes"], { env })).toMatchObject({
       status: 0,
       err: expect.stringMatching(/led by a \(fencing token 1\).*, to c first/) as string,
@@ -131,15 +138,15 @@ describe("stepdown", () => {
   });
 
   it("--cooldown: the leader stays out that long, and not as long as it would by itself", async () => {
-    const leader = startCli(["elect", "cooled", "--keep", "--ttl", "3s", ...WORK], { env });
+    const leader = startCli(["elect", "cooled", "--keep", "--ttl", "10s", ...WORK], { env });
     await leader.written(/working/);
     const askedAtMs = performance.now();
-    const asked = await runCli(["stepdown", "cooled", "--cooldown", "8s", "--json", "--yes"], { env });
-    expect(asked.err).toMatch(/to stay out for 8s/);
+    const asked = await runCli(["stepdown", "cooled", "--cooldown", "20s", "--json", "--yes"], { env });
+    expect(asked.err).toMatch(/to stay out for 20s/);
     expectShape("stepdown", JSON.parse(asked.out));
     await leader.written(/leadership is over; campaigning again/);
     await leader.written(/working[^]*working/);
-    // Its own would be over after 2 s.
-    expect(performance.now() - askedAtMs).toBeGreaterThan(8_000);
+    // Its own would be over after two thirds of its ttl.
+    expect(performance.now() - askedAtMs).toBeGreaterThan(20_000);
   });
 });
