@@ -13,7 +13,7 @@ const RUN_MS = 5_000;
 const QUICK = { ttlMs: 2_000, pollMs: 150, cooldownMs: 200 };
 
 /** Waits until leadership has gone round among so many: one at a time, each token once. */
-async function oneAtATime(programs: readonly Contender[], leaders: number): Promise<void> {
+async function expectOneAtATime(programs: readonly Contender[], leaders: number): Promise<void> {
   const elections = (): ProgramEvent[] => programs.flatMap((p) => p.events.filter((e) => e.event === "elected"));
   const led = (): number => new Set(elections().map((e) => e["node"])).size;
   await pass(RUN_MS);
@@ -38,7 +38,7 @@ describe.concurrent("whoever is not the same lease object is a stranger, whereve
     // All of them have the same name: names decide nothing.
     const program = contender({ node: "same", server, url: bucket.url("app"), program: "rotator", env, options: QUICK });
     await program.event("ready");
-    await oneAtATime([program], 2);
+    await expectOneAtATime([program], 2);
   });
 
   it("different ttl, margin, poll and takeover on one key at once, one of them stopped and one killed on the way", async () => {
@@ -59,6 +59,6 @@ describe.concurrent("whoever is not the same lease object is a stranger, whereve
     await pass(5_000);
     programs[0]?.thaw();
     void programs[1]?.kill();
-    await oneAtATime(programs, 3);
+    await expectOneAtATime(programs, 3);
   });
 });
