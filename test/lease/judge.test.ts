@@ -46,6 +46,10 @@ describe("judge: free or not", () => {
     expect(kindOf(judge(seen({ state: "released", holdForMs: 500 }), by({ isMyOrphan: () => true }), SINCE))).toBe("held");
   });
 
+  it("my own orphan with a lock delay is closed for me as for everybody (rule C6)", () => {
+    expect(judge(seen({ lockDelayMs: 4_000 }), by({ isMyOrphan: () => true }), SINCE)).toEqual({ kind: "held", freeInMs: 20_500 });
+  });
+
   it("dead by observation at W of the record, and not a millisecond before (rule C2)", () => {
     const record = { ttlMs: 5_000, marginMs: 1_000 };
     expect(judge(seen(record), by(), after(5_499))).toEqual({ kind: "held", freeInMs: 1 });

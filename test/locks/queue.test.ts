@@ -57,6 +57,22 @@ describe("the local queue", () => {
     expect(await local.enter("k", 0, never())).toBeUndefined();
   });
 
+  it("the news end with the turn that they were told in", async () => {
+    const { local } = queue();
+    const first = await turnOf(local.enter("k", 1_000, never()));
+    const next = turnOf(local.enter("k", 60_000, never()));
+    first.tell();
+    first.leave();
+    const turn = await next;
+    // Whether the key is held is being found out: who would not wait is not refused by what was known before.
+    let answered = false;
+    const impatient = local.enter("k", 0, never()).finally(() => (answered = true));
+    await settled();
+    expect(answered).toBe(false);
+    turn.leave();
+    (await turnOf(impatient)).leave();
+  });
+
   it("a wait ends with its time or its signal, and leaves nothing behind", async () => {
     const { world, local } = queue();
     const turn = await turnOf(local.enter("k", 1_000, never()));

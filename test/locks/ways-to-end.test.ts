@@ -213,6 +213,16 @@ describe("how a lock passes on", () => {
     await held(b.world, b.other("b").locks.acquire("k"));
   });
 
+  it("a hand-off is given up at the deadline of what it hands off", async () => {
+    const b = bench();
+    const lock = await held(b.world, b.locks.acquire("k"));
+    await b.world.advance(9_000);
+    b.node.faults({ kind: "lose-request", on: "put", times: Infinity });
+    await b.world.advance(11_000);
+    await errorOf(b.world, lock.handOff());
+    expect(b.world.nowMs).toBeLessThan(28_000);
+  });
+
   it("forceRelease asks, waits until the work has stopped, and frees nothing under it", async () => {
     const b = bench();
     const ops = b.other("ops");

@@ -104,6 +104,18 @@ export const CONTENDING: readonly TestedMutant[] = [
     tests: [JUDGE],
   },
   {
+    id: "C6-orphan-ignores-its-delay",
+    breaks: "C6: a lock delay does not bind the process whose tenancy died",
+    edits: [
+      edit(
+        "lease/judge.ts",
+        'record.state === "held" && (record.lockDelayMs ?? 0) === 0 && by.isMyOrphan(record)',
+        'record.state === "held" && by.isMyOrphan(record)',
+      ),
+    ],
+    tests: [JUDGE],
+  },
+  {
     id: "C6-no-hold",
     breaks: "C6: the minimum hold is left out",
     edits: [edit("lease/judge.ts", "Math.max(record.holdForMs ?? 0, delay, reserve)", "Math.max(delay, reserve)")],

@@ -38,6 +38,12 @@ const QUEUEING: readonly TestedMutant[] = [
     tests: [QUEUE],
   },
   {
+    id: "lock-queue-old-news",
+    breaks: "nobody is refused by what was known of the key in a turn that is over",
+    edits: [edit("locks/local-queue.ts", "left = true;\n        place.told = false;", "left = true;")],
+    tests: [QUEUE],
+  },
+  {
     id: "lock-free-is-news",
     breaks: "who would rather be refused than wait is not refused while a key is free that another of this process is about to take",
     edits: [edit("lease/waiting.ts", "hindrance = undefined; },", "hindrance = undefined; wait.onNews(); },")],
@@ -199,6 +205,18 @@ const ENDING: readonly TestedMutant[] = [
         "lease/timed-tenancy.ts",
         'if (end.kind === "settled") throw this.#belief.lossOf(end.as);',
         'if (end.kind === "settled") throw this.#belief.lossOf(end.as);\n    if (end.kind === "open") return this.#confirmed;',
+      ),
+    ],
+    tests: [WAYS],
+  },
+  {
+    id: "lock-handed-off-beyond-its-deadline",
+    breaks: "O4: the last write is not sent when what it hands off is over",
+    edits: [
+      edit(
+        "lease/timed-tenancy.ts",
+        'const until = this.#deadline;\n    this.endBelief("handed-off");',
+        'const until = addMs(this.#deadline, 600_000);\n    this.endBelief("handed-off");',
       ),
     ],
     tests: [WAYS],

@@ -6,6 +6,7 @@ const SESSION = "test/session/session.test.ts";
 const LOCKS = "test/session/locks.test.ts";
 const CLEANER = "test/session/cleaner.test.ts";
 const PRUNE = "test/session/prune.test.ts";
+const GATE = "test/session/gate.test.ts";
 const OPERATORS = "test/session/operators.test.ts";
 
 export const SESSIONS: readonly TestedMutant[] = [
@@ -224,5 +225,41 @@ export const SESSIONS: readonly TestedMutant[] = [
     breaks: "S16: a minimum hold ends with the session",
     edits: [edit("session/session.ts", "const words = lock.isHeld() ? lock.lastWords?.() : undefined;", "const words = undefined;")],
     tests: [LOCKS],
+  },
+  {
+    id: "S14-ends-at-trouble",
+    breaks: "S14: an open end whose record can't be read for a moment is not looked after any more",
+    edits: [
+      edit(
+        "session/cleaner.ts",
+        "`an open end is not settled yet: ${messageOf(error)}`);",
+        "`an open end is not settled yet: ${messageOf(error)}`);\n        return;",
+      ),
+    ],
+    tests: [CLEANER],
+  },
+  {
+    id: "session-waiters-stay-listed",
+    breaks: "who no longer waits is forgotten: a session may see thousands come and go",
+    edits: [edit("session/holdings.ts", "return () => this.#waiting.delete(listener);", "return () => false;")],
+    tests: [CLEANER],
+  },
+  {
+    id: "session-gate-leaks",
+    breaks: "a request that throws gives its place back",
+    edits: [
+      edit(
+        "session/gate.ts",
+        "try {\n      return await send();\n    } finally {",
+        "const answer = await send();\n    try {\n      return answer;\n    } finally {",
+      ),
+    ],
+    tests: [GATE],
+  },
+  {
+    id: "session-gate-place-for-the-gone",
+    breaks: "who gave up waiting for a place is not given it",
+    edits: [edit("session/gate.ts", "waiting.splice(waiting.indexOf(go), 1);", "")],
+    tests: [GATE],
   },
 ];

@@ -75,6 +75,36 @@ describe("what nobody wants is never left to a living session (S14)", () => {
     expect(m.cleaner.size).toBe(0);
   });
 
+  it("what can't be read for a while is trouble, and no end of it", async () => {
+    const world = testWorld({ seed: 1 });
+    const node = world.node("a");
+    const m = await member(world, node);
+    node.faults({ kind: "lose-reply", on: "put" });
+    const attempt = contending(m.store, KEY, m);
+    await world.advance(30);
+    const written = world.peek(KEY);
+    world.overwrite(KEY, new TextEncoder().encode("{"));
+    attempt.stop.abort(new Error("enough"));
+    await expect(world.until(attempt.done)).rejects.toThrow("enough");
+    await world.advance(1_000);
+    expect(m.cleaner.size).toBe(1);
+    world.overwrite(KEY, written);
+    await world.advance(TTL);
+    expect(timedRecordAt(world, KEY)).toMatchObject({ state: "released" });
+    expect(m.cleaner.size).toBe(0);
+  });
+
+  it("who no longer waits for the session's end does not hear of it", async () => {
+    const world = testWorld({ seed: 1 });
+    const m = await member(world, world.node("a"));
+    const heard: string[] = [];
+    const undo = m.tie.whenOver(() => heard.push("gone"));
+    m.tie.whenOver(() => heard.push("there"));
+    undo();
+    await world.until(m.membership.release());
+    expect(heard).toEqual(["there"]);
+  });
+
   it("what has become another's is left alone", async () => {
     const world = testWorld({ seed: 1 });
     const node = world.node("a");
