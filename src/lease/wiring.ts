@@ -91,7 +91,7 @@ export class Emitter {
       case "renewal-failed":
         return logger.warn(
           { ...event.lease, remainingMs: event.remainingMs, code: event.error.code },
-          `renewal failed: ${event.error.message}`,
+          `renewal failed, ${(event.remainingMs / 1000).toFixed(1)} s of the lease are left: ${event.error.message}`,
         );
       case "unreadable":
         return logger.warn({ key: event.error.key, kind: event.error.kind }, `passed over: ${event.error.message}`);

@@ -21,6 +21,20 @@ describe("when things go wrong", () => {
     expect(c.node.inFlight).toBe(0);
   });
 
+  it("each renewal that fails is logged with what is left of the lease", async () => {
+    const said: string[] = [];
+    const logger = { debug() {}, info() {}, error() {}, warn: (_: object, message = "") => void said.push(message) };
+    const b = bench().other("b", { logger });
+    const lock = await held(b.world, b.locks.acquire("k"));
+    b.node.faults({ kind: "lose-request", times: Infinity });
+    await when(b.world, () => !lock.isHeld(), 60_000, 1);
+    const left = said.map((message) => Number(/^renewal failed, ([\d.]+) s of the lease are left: the store /.exec(message)?.[1]));
+    expect(left.length).toBeGreaterThan(1);
+    // Less each time, from the first renewal's failure on until nothing is left.
+    expect(left).toEqual(left.toSorted((x, y) => y - x));
+    expect(left[0]).toBeLessThan(LIFE / 1000);
+  });
+
   it("the outage ends before the deadline: the next attempt renews it", async () => {
     const b = bench();
     const lock = await held(b.world, b.locks.acquire("k"));
