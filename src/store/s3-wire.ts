@@ -35,17 +35,17 @@ export interface Wire {
 
 export type Sdk = typeof import("@aws-sdk/client-s3");
 
-/** An import, which every runtime has and every bundler sees. */
-let loadSdk: () => Sdk | Promise<Sdk> = () => import("@aws-sdk/client-s3");
+/** By an import, which every runtime has and every bundler sees. */
+let loadSdk: (name: "@aws-sdk/client-s3") => Sdk | Promise<Sdk> = () => import("@aws-sdk/client-s3");
 
-/** For a program that knows a faster way to the same SDK. From the next client on, in this copy of the package. */
-export function loadSdkBy(load: () => Sdk | Promise<Sdk>): void {
+/** For a program that knows a faster way to the same package. From the next client on, in this copy of ours. */
+export function loadSdkBy(load: typeof loadSdk): void {
   loadSdk = load;
 }
 
 /** Loads the SDK and opens the client. */
 export async function connect(settings: S3Settings, clock: Clock): Promise<Wire> {
-  const sdk = await loadSdk();
+  const sdk = await loadSdk("@aws-sdk/client-s3");
   const pools = settings.client === undefined ? await openPools(clock) : undefined;
   const client = (settings.client as S3Client | undefined) ?? new sdk.S3Client(clientConfig(settings, pools));
   return {

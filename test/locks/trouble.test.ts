@@ -28,7 +28,7 @@ describe("when things go wrong", () => {
     const lock = await held(b.world, b.locks.acquire("k"));
     b.node.faults({ kind: "lose-request", times: Infinity });
     await when(b.world, () => !lock.isHeld(), 60_000, 1);
-    const left = said.map((message) => Number(/^renewal failed, ([\d.]+) s of the lease are left: the store /.exec(message)?.[1]));
+    const left = said.map((message) => Number(/^renewal failed, ([\d.]+) s of the lease are left: ./.exec(message)?.[1]));
     expect(left.length).toBeGreaterThan(1);
     // Less each time, from the first renewal's failure on until nothing is left.
     expect(left).toEqual(left.toSorted((x, y) => y - x));

@@ -7,6 +7,6 @@ import { loadSdkBy, type Sdk } from "../../store/s3-wire.ts";
 /** @throws ConfigError naming every fault of the URL. */
 export function openStore(url: string): ObjectStore {
   // A CommonJS package that is imported is read once more, for the names that it exports: a third of the time that the SDK takes to load.
-  loadSdkBy(() => createRequire(import.meta.url)("@aws-sdk/client-s3") as Sdk);
+  loadSdkBy((name) => createRequire(import.meta.url)(name) as Sdk);
   return s3Store(url);
 }
