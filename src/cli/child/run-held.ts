@@ -22,6 +22,12 @@ const MAX_RESTARTS = 3;
 /** Deadlines that differ by less are the same one, read twice. */
 const SAME_MS = 20;
 
+/** Of files or pipes. */
+export interface Descriptors {
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
 export interface HeldCommand {
   readonly lease: Lease;
   readonly words: readonly string[];
@@ -30,8 +36,8 @@ export interface HeldCommand {
   /** Whoever runs several at a time ends them by their leases, and hands no signal on. */
   readonly signals: Pick<Signals, "divert"> | undefined;
   readonly log: Logger;
-  /** A file descriptor that takes its standard output and error. Default: ours. */
-  readonly output?: number | undefined;
+  /** What takes its standard output and error. Default: ours. */
+  readonly output?: Descriptors | undefined;
 }
 
 export interface CommandEnd {
@@ -94,9 +100,9 @@ class HeldRun {
   }
 
   #spawnGate(): ChildProcess {
-    const { words, env, output = "inherit" } = this.#o;
+    const { words, env, output } = this.#o;
     return spawn("/bin/sh", ["-c", GATE, "s3-consensus", ...words], {
-      stdio: ["inherit", output, output, "pipe"],
+      stdio: ["inherit", output?.stdout ?? "inherit", output?.stderr ?? "inherit", "pipe"],
       env,
       // A new session has no terminal: with one, ssh, sudo and terraform could not ask any more.
       detached: !this.#terminal,

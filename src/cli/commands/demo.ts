@@ -19,7 +19,8 @@ const TEXT = `
 Three processes fight for one leadership, or with "lock" for one lock: the holder renews it, the others show who holds it.
 
 On a terminal they are yours. 1 to 9 kill one (kill -9); p pauses the chosen one (SIGSTOP), c lets it go on, s stops it in good order, d cuts it
-off from the store and connects it again; arrows choose; n adds one; q quits. The line in the middle says whether two ever believed at once.
+off from the store and connects it again (not from one at an https:// address); arrows choose; n adds one; q quits. The line in the middle says
+whether two ever believed at once.
 
 Without a terminal, or with --script, a story is told: the holder is killed, another takes over; that one is stopped, and the third follows. It
 ends with a summary. The exit status is 0 only if everything in it held. Without --store: an S3 server inside the demo.

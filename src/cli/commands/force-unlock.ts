@@ -40,6 +40,7 @@ async function forceUnlock(context: Context, name: string, { token, kind, now, y
   const ephemeral = key === keyOf(settings.prefix, "ephemeral", name);
   const record = (await readRecord(store, key, signals.stop, ephemeral))?.record;
   if (record?.state !== "held" || record.fencingToken !== token) {
+    if (out.json) out.value({ kind, name, key, fencingToken: token, outcome: "not-mine" });
     err.line(
       `s3-consensus: ${what} is not held by fencing token ${token}${record === undefined ? "" : `: ${record.state === "held" ? `${printable(record.holder)} holds it by ${record.fencingToken}` : `it is free (last token ${record.fencingToken})`}`}`,
     );

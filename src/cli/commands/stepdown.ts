@@ -35,6 +35,7 @@ async function stepDown(context: Context, name: string, { to, cooldown: cooldown
   const key = keyOf(settings.prefix, "election", name);
   const record = (await readRecord(store, key, signals.stop))?.record;
   if (record?.state !== "held") {
+    if (out.json) out.value({ name, key, fencingToken: record?.fencingToken ?? null, outcome: "nobody" });
     err.line(`s3-consensus: nobody leads "${printable(name)}"`);
     return EXIT.no;
   }

@@ -83,7 +83,7 @@ export async function examine(store: S3Store, place: Place, options: Examination
 
 const REACH = "the bucket answers, and a missing object is told as missing";
 const REACH_ADVICE =
-  "check the endpoint's name and port, and that an S3 server listens there and not something else; then network, proxy and firewall";
+  "check the endpoint's name and port, whether it is http:// or https:// there, and that an S3 server listens there and not something else; then network, proxy and firewall";
 
 interface Reached {
   readonly checks: readonly Check[];
