@@ -71,6 +71,9 @@ export function adviceFor(answer: WireAnswer, about: About): string {
       return `there is no access point ${about.bucket}: check its ARN, region and account`;
     case "InvalidBucketName":
       return `the server takes no bucket of the name ${JSON.stringify(about.bucket)}; with path-style addressing off, set pathStyle=true`;
+    case "KeyTooLongError":
+    case "XMinioInvalidObjectName":
+      return "the server takes no such key (MinIO: no part between two slashes of more than 255 bytes, and other letters than a to z take several): use a shorter name";
     case "KMS.DisabledException":
     case "KMS.NotFoundException":
     case "KMS.KMSInvalidStateException":

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { ConfigError, ConsensusError } from "../../src/errors.ts";
 import { EXIT, EXIT_TABLE, exitCodeOf, signalStatus } from "../../src/cli/frame/exit-codes.ts";
 import { cut, durationText, Output, pad, printable, width } from "../../src/cli/frame/output.ts";
+import { clip } from "../../src/cli/frame/full-screen.ts";
 import { settingsOf } from "../../src/cli/frame/settings.ts";
 import { COMMANDS } from "../../src/cli/frame/registry.ts";
 import { VERSION } from "../../src/version.ts";
@@ -140,6 +141,15 @@ describe("text", () => {
   it("is cut and filled by letters", () => {
     expect(cut("übermäßig", 5)).toBe("über…");
     expect(width(pad("\u001B[1mab\u001B[22m", 5))).toBe(5);
+  });
+
+  it("is measured as terminals draw it: letters of two cells, pictures, marks above a letter", () => {
+    expect(["ロック", "🔒 a", "e\u0301", "ﾛｯｸ", "x—…▸█"].map(width)).toEqual([6, 4, 1, 3, 5]);
+    expect(pad("ロ", 4)).toBe("ロ  ");
+    expect(cut("ロックです", 6)).toBe("ロッ…");
+    expect(cut("ロックです", 10)).toBe("ロックです");
+    expect(clip("\u001B[1mロック\u001B[22mabc", 5)).toBe("\u001B[1mロッ\u001B[22m");
+    expect(clip("\u001B[1mロッ\u001B[22mabc", 5)).toBe("\u001B[1mロッ\u001B[22ma");
   });
 
   it.each([

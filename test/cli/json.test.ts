@@ -53,8 +53,8 @@ const ANSWERS: readonly (readonly [words: string, shape: string, status: number]
   ["stepdown nobody --yes", "stepdown", 1],
   ["stepdown chief --yes", "stepdown", 0],
   ["force-unlock busy --token 1 --now --yes", "forceUnlock", 0],
-  ["accept-regression busy --token 9 --ttl 1s --yes", "mended", 0],
-  ["repair broken --ttl 100ms --yes", "mended", 0],
+  ["accept-regression fresh --token 9 --ttl 1s --yes", "mended", 0],
+  ["repair broken --token 3 --ttl 100ms --yes", "mended", 0],
   ["doctor", "doctor", 0],
 ];
 

@@ -6,6 +6,8 @@ const RUN_HELD = "test/cli/run-held.test.ts";
 const WATCHDOG = "test/cli/watchdog.test.ts";
 const CONFIRM = "test/cli/confirm.test.ts";
 const LOOK = "test/cli/look.test.ts";
+const STREAMS = "test/cli/streams.test.ts";
+const CRON = "test/cli/cron.test.ts";
 
 export const COMMAND_LINE: readonly TestedMutant[] = [
   {
@@ -208,5 +210,65 @@ export const COMMAND_LINE: readonly TestedMutant[] = [
       ),
     ],
     tests: [LOOK],
+  },
+  {
+    id: "cli-full-log-ends-the-command",
+    breaks: "a log on a full disk crashes the wrapper, whose watchdog then ends the command",
+    edits: [edit("cli/frame/streams.ts", 'process.stderr.on("error", () => undefined);', "")],
+    tests: [STREAMS],
+  },
+  {
+    id: "cli-unwritten-answer-is-an-answer",
+    breaks: "an answer that could not be written has the status of one that was",
+    edits: [edit("cli/frame/streams.ts", "process.exitCode = EXIT.output;", "return;")],
+    tests: [STREAMS],
+  },
+  {
+    id: "cli-goes-on-unread",
+    breaks: "elect and watch go on for a reader that has gone away",
+    edits: [edit("cli/frame/context.ts", "[this.signals.stop, outputGone]", "[this.signals.stop]")],
+    tests: [STREAMS],
+  },
+  {
+    id: "cli-status-file-over-status",
+    breaks: "a status file that can't be written takes the place of the command's own status",
+    edits: [edit("cli/child/outcome.ts", "log.error({ err: e }, `--status-file: ${messageOf(e)}`);", "throw e;")],
+    tests: [STREAMS],
+  },
+  {
+    id: "cli-any-grace",
+    breaks: "a grace that ends each command at its first renewal is taken",
+    edits: [edit("cli/child/hold-options.ts", "if (graceMs > mostMs)", "if (graceMs > ttlMs * 2)")],
+    tests: [STREAMS],
+  },
+  {
+    id: "cli-labels-wait-for-all",
+    breaks: "the end of a task waits for every process that it left behind",
+    edits: [
+      edit(
+        "cli/cron/label.ts",
+        "await Promise.race([ended, sleep(systemClock, LAST_LINES_MS, { signal: over.signal, keepAlive: true })]);",
+        "await ended;",
+      ),
+    ],
+    tests: [CRON],
+  },
+  {
+    id: "cli-labels-do-not-wait",
+    breaks: "the last lines of a task come after the word that it has ended, or not at all",
+    edits: [
+      edit(
+        "cli/cron/label.ts",
+        "await Promise.race([ended, sleep(systemClock, LAST_LINES_MS, { signal: over.signal, keepAlive: true })]);",
+        "",
+      ),
+    ],
+    tests: [CRON],
+  },
+  {
+    id: "cli-trigger-json-mixed",
+    breaks: "what a task writes stands between the JSON of cron trigger",
+    edits: [edit("cli/commands/cron.ts", "context.out.json ? toStandardError : toOurs", "toOurs")],
+    tests: [CRON],
   },
 ];

@@ -26,8 +26,10 @@ export interface Labelled {
 export function labelled(label: string): Labelled {
   const folder = mkdtempSync(join(tmpdir(), "s3-consensus-"));
   try {
-    const [out, err] = (["stdout", "stderr"] as const).map((name, i) => labeller(join(folder, name), label, i + 1));
-    if (out === undefined || err === undefined) throw new Error("unreachable");
+    const paths = { stdout: join(folder, "stdout"), stderr: join(folder, "stderr") };
+    execFileSync("mkfifo", ["-m", "600", paths.stdout, paths.stderr]);
+    const out = labeller(paths.stdout, label, 1);
+    const err = labeller(paths.stderr, label, 2);
     return {
       output: { stdout: out.fd, stderr: err.fd },
       async close() {
@@ -51,8 +53,7 @@ interface Labeller {
   readonly ended: Promise<void>;
 }
 
-function labeller(path: string, label: string, target: number): Labeller {
-  execFileSync("mkfifo", ["-m", "600", path]);
+function labeller(path: string, label: string, target: 1 | 2): Labeller {
   // Opened for both first, so that neither end waits for the other.
   const both = openSync(path, constants.O_RDWR);
   const reading = openSync(path, constants.O_RDONLY);

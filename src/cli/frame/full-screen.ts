@@ -5,7 +5,7 @@
 import process from "node:process";
 import { stripVTControlCharacters } from "node:util";
 import { type Key, keysOf } from "./keys.ts";
-import { width } from "./output.ts";
+import { beginning, width } from "./output.ts";
 
 export const ENTER = "\u001B[?1049h\u001B[?25l";
 export const LEAVE = "\u001B[?25h\u001B[?1049l";
@@ -125,9 +125,10 @@ export function clip(text: string, cells: number): string {
     .split(STYLE)
     .map((part) => {
       if (STYLE.test(part)) return part;
-      const letters = Array.from(stripVTControlCharacters(part)).slice(0, left);
-      left -= letters.length;
-      return letters.join("");
+      const shown = beginning(stripVTControlCharacters(part), left);
+      // Nothing that comes after what did not fit.
+      left = shown === part ? left - width(shown) : 0;
+      return shown;
     })
     .join("");
 }

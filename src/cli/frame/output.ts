@@ -76,9 +76,28 @@ export function printable(text: string): string {
   return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
-/** In terminal cells, as far as plain counting of characters tells. */
+// What terminals draw two cells wide (East Asian letters, pictures), and what they draw onto the letter before.
+const WIDE =
+  /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{20000}-\u{3FFFD}]|\p{Emoji_Presentation}/u;
+const ONTO = /^(?:\p{Mn}|\p{Me}|\p{Cf})$/u;
+
+function cellsOf(letter: string): number {
+  return ONTO.test(letter) ? 0 : WIDE.test(letter) ? 2 : 1;
+}
+
+/** In terminal cells. */
 export function width(text: string): number {
-  return Array.from(stripVTControlCharacters(text)).length;
+  const plain = stripVTControlCharacters(text);
+  if (/^[ -~]*$/.test(plain)) return plain.length;
+  return Array.from(plain).reduce((sum, letter) => sum + cellsOf(letter), 0);
+}
+
+/** As much of its beginning as fits into so many cells. */
+export function beginning(text: string, cells: number): string {
+  let left = cells;
+  return Array.from(text)
+    .filter((letter) => (left -= cellsOf(letter)) >= 0)
+    .join("");
 }
 
 export function pad(text: string, cells: number): string {
@@ -87,8 +106,7 @@ export function pad(text: string, cells: number): string {
 
 /** At most so many cells, the rest told by an ellipsis. */
 export function cut(text: string, cells: number): string {
-  const letters = Array.from(text);
-  return letters.length <= cells ? text : `${letters.slice(0, Math.max(0, cells - 1)).join("")}…`;
+  return width(text) <= cells ? text : `${beginning(text, Math.max(0, cells - 1))}…`;
 }
 
 /** A duration for people: 350 ms, 4.2 s, 5 m 12 s, 3 h 20 m, 2 d 4 h. */
