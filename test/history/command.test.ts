@@ -54,5 +54,7 @@ describe("check-history", () => {
     expect(check(["-"], "{\n")).toMatchObject({ status: 2, err: expect.stringContaining("line 1") as string });
     expect(check(["--fast", "-"])).toMatchObject({ status: 2, err: expect.stringContaining("--fast") as string });
     expect(check([]).err).toContain("Usage");
+    for (const nothing of ["", '{"type":"note"}\n'])
+      expect(check(["-"], nothing)).toMatchObject({ status: 2, out: "", err: expect.stringContaining("nothing was checked") as string });
   });
 });

@@ -27,7 +27,9 @@ function main(args: readonly string[]): number {
 }
 
 function judge(text: string, complete: boolean): number {
-  const verdict = checkHistory(parseHistory(text), { complete });
+  const lines = parseHistory(text);
+  if (lines.length === 0) throw new Error("it has no attempt, no belief and no fenced write in it: nothing was checked");
+  const verdict = checkHistory(lines, { complete });
   const c = verdict.counts;
   console.log(
     `${c.attempts} attempts on ${c.keys} keys (${c.appliedWrites} writes carried out, ${c.unseenWrites} of unknown fate never seen, ${c.unjudged} not judged), ` +

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { HistoryFormatError, outcomeOf, parseHistory } from "../../src/testing/history/index.ts";
+import { checkHistory, HistoryFormatError, outcomeOf, parseHistory } from "../../src/testing/history/index.ts";
 
 const read = { type: "attempt", key: "k", kind: "read", status: 200, etag: "e", sentMs: 1, answeredMs: 2 };
 
@@ -18,6 +18,11 @@ test("times in milliseconds and in nanoseconds, as numbers and as texts", () => 
     fromMs: 9e9,
     toMs: 9e9 + 0.5,
   });
+});
+
+test("an attempt without an outcome, as JavaScript may have it, is not passed over", () => {
+  const { type, key, kind, status, etag, sentMs } = read;
+  expect(() => checkHistory([{ type, key, kind, status, etag, sentMs } as never])).toThrow(HistoryFormatError);
 });
 
 test("empty lines and lines of other types are passed over, and the rest keep their numbers", () => {

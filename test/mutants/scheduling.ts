@@ -183,6 +183,18 @@ export const SCHEDULING: readonly TestedMutant[] = [
     tests: [POLICIES],
   },
   {
+    id: "sched-oldest-thousand",
+    breaks: "missed: of more ticks than it looks at, the newest count",
+    edits: [edit("scheduler/decide.ts", "if (ticks.length < MAX_TICKS) return ticks;", "if (ticks.length <= MAX_TICKS) return ticks;")],
+    tests: ["test/scheduler/decide.test.ts"],
+  },
+  {
+    id: "sched-overlap-of-the-last-attempt",
+    breaks: "overlap: what was due between the attempts of a run counts as after it",
+    edits: [edit("scheduler/decide.ts", "const since = run.since ?? run.start;", "const since = run.start;")],
+    tests: ["test/scheduler/decide.test.ts"],
+  },
+  {
     id: "sched-overlap-queue-drops",
     breaks: "overlap: queue keeps nothing",
     edits: [edit("scheduler/decide.ts", "? overlapped.slice(-1) : [];", "? overlapped.slice(0, 0) : [];")],
@@ -334,6 +346,12 @@ export const SCHEDULING: readonly TestedMutant[] = [
     breaks: "M: whoever takes a place takes away how the run before it ended",
     edits: [edit("scheduler/open-runs.ts", ".slice(0, MAX_BEFORE)", ".slice(0, 0)")],
     tests: [ALLOW],
+  },
+  {
+    id: "sched-allow-keeps-one-end",
+    breaks: "M: a place keeps the ends of the runs before the last, too, until the record says them",
+    edits: [edit("scheduler/open-runs.ts", ", ...(place.before ?? [])];", "];")],
+    tests: ["test/scheduler/decide.test.ts"],
   },
   {
     id: "sched-allow-dead-run-runs-on",

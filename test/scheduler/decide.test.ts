@@ -2,9 +2,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decide, type MissedPolicy, type Plan, type Policy, type Situation } from "../../src/scheduler/decide.ts";
-import type { Fate } from "../../src/scheduler/open-runs.ts";
+import { carriedOver, type Fate } from "../../src/scheduler/open-runs.ts";
 import type { OpenRun, RunEntry, TaskState } from "../../src/scheduler/task-state.ts";
 import type { Schedule } from "../../src/scheduler/tick-times.ts";
+import { someRecord } from "../lease/records.ts";
 
 const MINUTE = 60_000;
 const T0 = 1_000_000 * MINUTE;
@@ -178,6 +179,16 @@ describe("the last run", () => {
     expect(claimed(decide(situation(at, { ...long, policy: { overlap: "queue" } }))).occurrence).toMatchObject({ tick: T0 + 2 * MINUTE });
     expect(claimed(decide(situation(T0 + 3 * MINUTE, long))).notes).toMatchObject([{ state: "skipped", tick: T0 + MINUTE, missed: 2 }]);
   });
+
+  it("after thousands of ticks looks at the newest thousand", () => {
+    const now = T0 + 3_000 * MINUTE + 1;
+    expect(claimed(decide(situation(now, {}))).occurrence).toMatchObject({ tick: T0 + 3_000 * MINUTE, missed: 999 });
+  });
+
+  it("counts as one with its attempts: what was due between them was beside it", () => {
+    const second = run({ state: "succeeded", attempt: 2, since: T0, start: T0 + 70_000, end: T0 + 90_000 });
+    expect(decide(situation(T0 + 95_000, { state: { run: second } }))).toEqual({ kind: "wait", nextAt: T0 + 2 * MINUTE });
+  });
 });
 
 describe("what operators want", () => {
@@ -217,6 +228,17 @@ describe("what operators want", () => {
 describe("runs side by side", () => {
   const open = (token: number, place: number, over: Partial<RunEntry> = {}): OpenRun => ({ ...run({ token, ...over }), place });
   const allow = { overlap: "allow", parallel: 2 } as const;
+
+  it("are kept in their place until the record says how they ended, through runs after them in that place", () => {
+    const [first, second] = [run({ token: 7, state: "failed", end: T0 + 1_000 }), run({ token: 8, state: "succeeded", end: T0 + 2_000 })];
+    const seen = { ...someRecord({ state: "released", endedBy: "self" }), fencingToken: 8 };
+    const place = { run: second, before: [{ run: first }] };
+    const kept = (over: { readonly open: readonly OpenRun[]; readonly token: number }): number[] =>
+      carriedOver(seen, place, over).map((performed) => performed.run.token);
+    expect(kept({ open: [open(7, 0), open(8, 0)], token: 8 })).toEqual([8, 7]);
+    expect(kept({ open: [open(7, 0)], token: 8 })).toEqual([7]);
+    expect(kept({ open: [], token: 8 })).toEqual([]);
+  });
 
   it("take the places that are free, as many as there are", () => {
     const at = T0 + MINUTE;

@@ -5,6 +5,7 @@ import { type Epoch, epochsOf, guessHomes, type Homes, range, type Split, splitE
 import { checkFenced } from "./fenced.ts";
 import type { Attempt, Belief, FencedWrite, HistoryLine } from "./line.ts";
 import { checkOrder } from "./order.ts";
+import { HistoryFormatError } from "./parse.ts";
 import { checkRefusals } from "./refusals.ts";
 import { checkTokens } from "./tokens.ts";
 
@@ -42,7 +43,7 @@ export interface HistoryCounts {
 /**
  * Was it all as if each object were one register, changed by one atomic conditional write after another? Because every write carries a nonce of
  * its own and names the version that it replaces, there is only one order that the writes can have had, and the check takes O(n log n).
- * @throws HistoryFormatError where two interventions from outside overlap in time.
+ * @throws HistoryFormatError where two interventions from outside overlap in time, or an attempt has no outcome.
  */
 export function checkHistory(lines: readonly HistoryLine[], options: CheckOptions = {}): HistoryVerdict {
   const { complete = true } = options;
@@ -75,11 +76,18 @@ function groupByKey(lines: readonly HistoryLine[]): Map<string, OfKey> {
   for (const line of lines) {
     const group: OfKey = byKey.get(line.key) ?? { attempts: [], beliefs: [], fenced: [] };
     byKey.set(line.key, group);
-    if (line.type === "attempt") group.attempts.push(line);
+    if (line.type === "attempt") group.attempts.push(withOutcome(line));
     else if (line.type === "belief") group.beliefs.push(line);
     else group.fenced.push(line);
   }
   return byKey;
+}
+
+/** Without one it would say nothing, and a history of such lines would pass. @throws HistoryFormatError for values that no compiler has seen */
+function withOutcome(attempt: Attempt): Attempt {
+  const { outcome }: { readonly outcome?: unknown } = attempt;
+  if (outcome !== undefined) return attempt;
+  throw new HistoryFormatError(`an attempt has no outcome: ${JSON.stringify(attempt).slice(0, 120)}. \`outcomeOf(kind, status)\` tells it`);
 }
 
 interface ObjectVerdict {
