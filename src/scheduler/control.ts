@@ -34,6 +34,11 @@ export function controlKey(taskKey: string): string {
   return `${taskKey}~control`;
 }
 
+/** Of an object that is no record, among records. */
+export function isControlKey(key: string): boolean {
+  return key.endsWith(controlKey(""));
+}
+
 export interface SeenControl {
   readonly etag: string | undefined;
   readonly control: Control;

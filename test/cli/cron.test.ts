@@ -123,6 +123,11 @@ describe("trigger", () => {
     expect(JSON.parse(out)).toMatchObject({ task: "there", kind: "trigger", state: "succeeded", holder: "the-node" });
     expectShape("run", JSON.parse(out));
     expect(err).not.toContain("at the node");
+    // What operators have asked for stands in an object beside the record, which is nothing to be seen, or to complain of.
+    const listed = JSON.parse((await runCli(["ls", "--kind", "task", "--json"], { env })).out) as { readonly name: string }[];
+    expect(server.bucket().keys()).toContain("locks/tasks/there~control");
+    expect(listed.filter(({ name }) => name.startsWith("there")).map(({ name }) => name)).toEqual(["there"]);
+    expect(JSON.parse((await runCli(["status", "--json"], { env })).out)).toMatchObject({ unreadable: [] });
     node.signal("SIGTERM");
     expect((await node.exit).status).toBe(143);
   });

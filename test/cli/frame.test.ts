@@ -194,6 +194,7 @@ describe("the program", () => {
 
   it.each([
     [["versoin"], "Did you mean version?"],
+    [["help", "versoin"], "Did you mean version?"],
     [["version", "--jso"], "Did you mean --json?"],
     [["version", "--log-level", "loud"], 'Expected one of "debug"'],
     [[], "Usage: s3-consensus"],

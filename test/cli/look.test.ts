@@ -131,6 +131,18 @@ describe("watch", () => {
   });
 });
 
+describe("an empty name, as a shell makes of a variable that is not set", () => {
+  it.each(["status", "show", "verify --token 1", "stepdown --yes", "force-unlock --token 1 --yes"])(
+    "is wrong use for %s",
+    async (words) => {
+      const [command = "", ...options] = words.split(" ");
+      const { status, out, err } = await runCli([command, "", ...options], { env });
+      expect({ status, out }).toEqual({ status: 64, out: "" });
+      expect(err).toContain("it is empty");
+    },
+  );
+});
+
 describe("readers", () => {
   it.each(["ls", "status", "status billing", "show billing", "verify gone --kind election --token 1"])("%s never writes", async (args) => {
     expect(new Set((await counted(...args.split(" "))).requests)).toEqual(new Set(["GET"]));

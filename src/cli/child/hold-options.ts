@@ -61,7 +61,7 @@ export function addHoldOptions(command: Command): Command {
     .option("--ttl <duration>", "how long the lease outlives its holder's last renewal", duration(MIN_TTL_MS, MAX_TTL_MS))
     .option(
       "--grace <duration>",
-      "how long before the deadline the command gets TERM (default: 5s, at most a sixth of the ttl; at most a third)",
+      "how long before the deadline the command gets TERM: at most a third of the ttl (default: 5s, or a sixth of a short ttl)",
       duration(0, MAX_TTL_MS),
     )
     .option("--conflict-exit-code <status>", "instead of 75, when it is held elsewhere", integer(0, 255))

@@ -28,14 +28,21 @@ export async function runProgram(args: readonly string[]): Promise<number> {
     status = await carriedOut(program.opts<GlobalFlags>(), body);
   };
   try {
-    await define(program, args, run);
-    await program.parseAsync([...args], { from: "user" });
+    const given = meant(args);
+    await define(program, given, run);
+    await program.parseAsync([...given], { from: "user" });
   } catch (e) {
     if (!(e instanceof CommanderError)) throw e;
     // Help and version are answers, not errors; everything else that the parser finds is wrong use.
     return e.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
   return status;
+}
+
+/** Help for what is no command is told what was meant, as the command itself would be. */
+function meant(args: readonly string[]): readonly string[] {
+  const [first, second] = args;
+  return first === "help" && second !== undefined && !second.startsWith("-") && !Object.hasOwn(COMMANDS, second) ? args.slice(1) : args;
 }
 
 async function define(program: Command, args: readonly string[], run: Run): Promise<void> {

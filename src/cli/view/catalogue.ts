@@ -4,6 +4,7 @@ import { decodeRecord, MAX_RECORD_BYTES } from "../../record/codec.ts";
 import { bareName, fullName } from "../../locks/names.ts";
 import { escapeName, leaseKey, unescapeName } from "../../record/keys.ts";
 import type { LeaseRecord } from "../../record/record.ts";
+import { isControlKey } from "../../scheduler/control.ts";
 import type { ListEntry, ObjectStore } from "../../store/object-store.ts";
 
 export const KINDS = ["election", "lock", "ephemeral", "task", "member"] as const;
@@ -44,8 +45,12 @@ export interface Filter {
   readonly prefix?: string | undefined;
 }
 
-/** An ephemeral lock is told by its name, too, as its handle tells it (`ephemeral:x`): no plain lock has such a one. */
+/**
+ * An ephemeral lock is told by its name, too, as its handle tells it (`ephemeral:x`): no plain lock has such a one.
+ * @throws ConfigError for an empty name, as a shell makes of a variable that is not set.
+ */
 export function keyOf(prefix: string, kind: ViewKind, name: string): string {
+  if (name === "") throw new ConfigError(`the name of the ${kind}`, ["it is empty"]);
   if (kind === "ephemeral" || (kind === "lock" && name !== bareName(name))) return leaseKey(prefix, SPACES.ephemeral, bareName(name));
   return `${prefix}${SPACES[kind]}/${escapeName(name)}`;
 }
@@ -112,7 +117,7 @@ export class Catalogue {
   #nameOf(key: string): { readonly kind: ViewKind; readonly name: string } | undefined {
     const [space, ...segments] = key.slice(this.#prefix.length).split("/");
     const kind = KINDS.find((k) => SPACES[k] === space);
-    if (kind === undefined || segments.length === 0) return undefined;
+    if (kind === undefined || segments.length === 0 || (kind === "task" && isControlKey(key))) return undefined;
     const name = segments.map((segment) => unescapeName(segment) ?? segment).join("/");
     return { kind, name: fullName({ ephemeral: kind === "ephemeral" }, name) };
   }
