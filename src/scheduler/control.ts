@@ -51,9 +51,14 @@ export interface ControlContext {
   readonly requestTimeoutMs: number;
 }
 
-/** One GET, conditional where it was seen before. @throws RecordError, StoreUnavailableError, StoreAccessError. */
-export async function readControl({ store, key, requestTimeoutMs }: ControlContext, seen?: SeenControl): Promise<SeenControl> {
-  const read = await store.get(controlKey(key), { ifNoneMatch: seen?.etag, maxBytes: MAX_CONTROL_BYTES, timeoutMs: requestTimeoutMs });
+/** One GET, conditional where it was seen before. @throws RecordError, StoreUnavailableError, StoreAccessError; the reason of `signal`. */
+export async function readControl(
+  { store, key, requestTimeoutMs }: ControlContext,
+  seen?: SeenControl,
+  signal?: AbortSignal,
+): Promise<SeenControl> {
+  const options = { ifNoneMatch: seen?.etag, maxBytes: MAX_CONTROL_BYTES, timeoutMs: requestTimeoutMs, signal };
+  const read = await store.get(controlKey(key), options);
   switch (read.kind) {
     case "not-modified":
       return seen ?? { etag: undefined, control: NO_CONTROL };

@@ -58,11 +58,11 @@ export class Engine {
 
   /** Starts the turns that are due; @returns how long nothing else will be. */
   #startDue(failed: unknown[]): number {
-    const { config, time, drivers, clock } = this.#context;
-    const known = time.now()?.atLeastMs;
-    const nowMs = known ?? clock.wallMs();
+    const { config, time, drivers } = this.#context;
+    const isKnown = time.now() !== undefined;
+    const nowMs = time.wakeMs();
     // Where the store's time is not known (at the start, or when the clocks have parted) one look tells it; one that has failed waits its time.
-    const teller = known === undefined && !drivers.some((d) => d.busy || d.trouble !== undefined) ? drivers[0] : undefined;
+    const teller = !isKnown && !drivers.some((d) => d.busy || d.trouble !== undefined) ? drivers[0] : undefined;
     let nextMs = MAX_SLEEP_MS;
     for (const driver of drivers) {
       const idleMs = driver.idleMs(nowMs);

@@ -87,7 +87,7 @@ export interface SchedulerOptions<T extends readonly Task[]> {
   readonly requestTimeoutMs?: number | undefined;
   /** How many runs at a time in this process. While all are taken, it claims nothing. Default 32; 1 to 1,000. */
   readonly concurrency?: number | undefined;
-  /** Nodes look at a random moment of so many milliseconds after a tick. Default 1,000; 0 to 60,000. */
+  /** Nodes look at a random moment of so many milliseconds after a tick, and always before the next one. Default 1,000; 0 to 60,000. */
   readonly spreadMs?: number | undefined;
   /** A node whose clock differs more from the store's does not claim, in milliseconds. Default 30,000. */
   readonly maxClockOffsetMs?: number | undefined;
@@ -289,10 +289,14 @@ export function checkRunDue(given: unknown): void {
     during: (v) =>
       typeof v === "object" &&
       v !== null &&
-      (typeof Reflect.get(v, "getRemainingTimeInMillis") === "function" || typeof Reflect.get(v, "remainingMs") === "number")
+      (typeof Reflect.get(v, "getRemainingTimeInMillis") === "function" || isTime(Reflect.get(v, "remainingMs")))
         ? undefined
         : "an invocation: a Lambda context, or { remainingMs }",
   });
+}
+
+function isTime(value: unknown): boolean {
+  return typeof value === "number" && !Number.isNaN(value);
 }
 
 export function remainingOf(during: Invocation): number {

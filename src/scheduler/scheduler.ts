@@ -280,7 +280,7 @@ export class Scheduler<const T extends readonly Task[] = readonly Task[]> {
     const beside = new RunsBeside();
     stop.signal.addEventListener("abort", () => driver.askToStop("stopped"), { once: true });
     try {
-      const end = await driver.turn({ signal: stop.signal, beside }, atOnce).finally(() => (driver.busy = false));
+      const end = await driver.turn({ signal: stop.signal, beside, looks: !atOnce }, atOnce).finally(() => (driver.busy = false));
       const entry = [...end.ran, ...(await beside.settled())].find((run) => isIt(run));
       if (entry === undefined && end.error !== undefined) throw end.error;
       return entry && toRunRecord(driver.task.name, entry);

@@ -7,11 +7,12 @@ import { clockGapMs, type Instant, readClocks } from "../clock/deadline.ts";
 import type { Clock } from "../clock/clock.ts";
 import type { ListResult, ObjectStore, ReadResult, StoreVerdict, WriteResult } from "../store/object-store.ts";
 
-/**
- * How much a clock may run wrong between two answers: ten times what a machine's clock does that is kept right. A worse one may claim a tick early, by
- * its error over the time since the newest answer (an hour at most).
- */
+/** How much a clock may run wrong between two answers. One that runs wrong by three times as much is still less than a second early within `FRESH_MS`. */
 const DRIFT = 1e-4;
+/** Older answers do not tell the time well enough to claim a tick by. A little more than an hour, so that hourly ticks need no look. */
+export const FRESH_MS = 3_900_000;
+/** A sleep ends so late at most, however old the newest answer is: days of `DRIFT` are minutes, and a tick that late would be a missed one. */
+const MAX_WAKE_LATE_MS = 2_000;
 /** Clocks that parted so far say nothing any more: a suspended machine, or a clock that was set. */
 const MAX_GAP_MS = 1000;
 const MAX_SAMPLES = 8;
@@ -61,7 +62,8 @@ export class StoreTime {
   now(): StoreNow | undefined {
     const now = readClocks(this.#clock);
     if (this.#dateless) return { atLeastMs: now.wallMs, atMostMs: now.wallMs };
-    this.#samples = this.#samples.filter((s) => Math.abs(clockGapMs(s.at, now)) <= MAX_GAP_MS);
+    const isFresh = (s: Sample): boolean => s === this.#newest || now.monotonicMs - s.at.monotonicMs <= FRESH_MS;
+    this.#samples = this.#samples.filter((s) => isFresh(s) && Math.abs(clockGapMs(s.at, now)) <= MAX_GAP_MS);
     const newest = this.#samples.at(-1);
     if (newest === undefined) return undefined;
     const all = bounds(this.#samples, now);
@@ -78,6 +80,19 @@ export class StoreTime {
     if (known !== undefined) return known.atLeastMs;
     const now = readClocks(this.#clock);
     return this.#newest === undefined ? now.wallMs : leastBy(this.#newest, now);
+  }
+
+  /** By how much more than `estimateMs` it may be. */
+  spanMs(): number {
+    const now = this.now();
+    return now === undefined ? 0 : now.atMostMs - now.atLeastMs;
+  }
+
+  /** What sleeps go by; nothing is claimed by it. As `estimateMs`, but never far behind what this machine's clocks say. */
+  wakeMs(): number {
+    const estimateMs = this.estimateMs();
+    if (this.#dateless || this.#newest === undefined) return estimateMs;
+    return Math.max(estimateMs, this.#newest.dateMs + elapsedMs(this.#newest.at, readClocks(this.#clock)) - MAX_WAKE_LATE_MS);
   }
 
   /** By how much this machine's clock is ahead of the store's for certain; negative: behind. 0 where it may be right. */
@@ -97,15 +112,19 @@ export class StoreTime {
 }
 
 function leastBy({ dateMs, at }: Sample, now: Instant): number {
-  const elapsedMs = Math.min(now.monotonicMs - at.monotonicMs, now.wallMs - at.wallMs);
-  return dateMs + Math.max(0, elapsedMs) * (1 - DRIFT);
+  return dateMs + elapsedMs(at, now) * (1 - DRIFT);
+}
+
+/** By the clock that moved less. */
+function elapsedMs(since: Instant, now: Instant): number {
+  return Math.max(0, Math.min(now.monotonicMs - since.monotonicMs, now.wallMs - since.wallMs));
 }
 
 function bounds(samples: readonly Sample[], now: Instant): StoreNow {
   const least = samples.map((sample) => leastBy(sample, now));
   const most = samples.map(({ dateMs, sentAt }) => {
-    const elapsedMs = Math.max(now.monotonicMs - sentAt.monotonicMs, now.wallMs - sentAt.wallMs);
-    return dateMs + 1000 + Math.max(0, elapsedMs) * (1 + DRIFT);
+    const atMostMs = Math.max(0, now.monotonicMs - sentAt.monotonicMs, now.wallMs - sentAt.wallMs);
+    return dateMs + 1000 + atMostMs * (1 + DRIFT);
   });
   return { atLeastMs: Math.floor(Math.max(...least)), atMostMs: Math.ceil(Math.min(...most)) };
 }

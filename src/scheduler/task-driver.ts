@@ -57,6 +57,8 @@ export interface Turn {
   readonly during?: { remainingMs(): number } | undefined;
   /** Looks come when somebody calls, and not when a tick is due. */
   readonly called?: boolean | undefined;
+  /** Somebody is known to have written since: even a process that had the last word looks first. */
+  readonly looks?: boolean | undefined;
   /** Takes the runs that go on beside the turn (`overlap: "allow"`). */
   readonly beside: Beside;
 }
@@ -177,8 +179,9 @@ export class TaskDriver {
     ran: RunEntry[],
     byHand: boolean,
   ): Promise<{ readonly elsewhere: boolean; readonly nextAtMs: number | undefined }> {
+    const schedule = await this.schedule;
     // A paused task is not written to, so only a look shows that it is paused no more.
-    let known = this.#record.mayBeWrittenUnseen && this.#record.state?.paused !== true;
+    let known = turn.looks !== true && this.#record.mayBeWrittenUnseen && this.#record.state?.paused !== true;
     let asked = byHand;
     this.#waitsForRoom = false;
     for (let step = 0; step < MAX_STEPS; step++) {
@@ -199,10 +202,10 @@ export class TaskDriver {
         case "superseded":
           return { elsewhere: false, nextAtMs: this.#superseded() };
         case "wait":
-          return { elsewhere: false, nextAtMs: this.#jittered(plan.nextAt) };
+          return { elsewhere: false, nextAtMs: this.#jittered(plan.nextAt, schedule) };
         case "elsewhere":
           this.#waitsForRoom = true;
-          return { elsewhere: true, nextAtMs: this.#watched(plan.nextAt) };
+          return { elsewhere: true, nextAtMs: this.#watched(plan.nextAt, schedule) };
         case "mark":
           known = await this.#mark(plan.state, plan.notes, turn.signal);
           break;
@@ -213,7 +216,7 @@ export class TaskDriver {
           }
           const claimed = await this.#claim(plan, turn, ran);
           if (claimed) asked &&= plan.occurrence.kind !== "trigger" || plan.occurrence.asked !== undefined;
-          else if (looked) return { elsewhere: true, nextAtMs: this.#watched((await this.schedule).next(this.#nowMs())) };
+          else if (looked) return { elsewhere: true, nextAtMs: this.#watched(schedule.next(this.#nowMs()), schedule) };
           known = claimed && this.#record.mayBeWrittenUnseen;
         }
       }
@@ -408,7 +411,8 @@ export class TaskDriver {
     const again = entry.state === "failed" || entry.state === "timed-out" || (entry.state === "cancelled" && !isWanted);
     if (!again || entry.attempt > this.task.policy.retries) return undefined;
     const delayMs = entry.state === "cancelled" ? 0 : Math.min(600_000, this.task.retryDelayMs * 2 ** Math.min(entry.attempt - 1, 20));
-    return attemptOf(entry, entry.attempt + 1, (entry.end ?? entry.start) + delayMs);
+    // What is not known of the time is waited for, too: a pause is never shorter than was said.
+    return attemptOf(entry, entry.attempt + 1, (entry.end ?? entry.start) + (delayMs && delayMs + this.#context.store.time.spanMs()));
   }
 
   #finished(state: TaskState, entry: RunEntry): TaskState {
@@ -434,15 +438,16 @@ export class TaskDriver {
   /** Somebody knocked: what do operators want of these runs? A look that fails is made up for by whoever comes next (`unread`). */
   async #obey(on: { readonly performance?: Performance }): Promise<void> {
     const { store, timing } = this.#record.lease.object.settings;
+    const signal = on.performance?.tenancy.signal;
     // Who knocks while the flag still stands leaves it at that, so the object is read again when a renewal has taken the flag off.
     for (let round = 0; round < 2; round++) {
       try {
-        this.cancelIfWanted(await this.#wishes.read());
+        this.cancelIfWanted(await this.#wishes.read(signal));
       } catch {
         // The next claimer reads it.
       }
       // Told to stop, or over: there is nothing left to obey, and nothing to wait for.
-      const slept = await sleep(store.clock, 1.5 * timing.renewEveryMs, { signal: on.performance?.tenancy.signal });
+      const slept = await sleep(store.clock, 1.5 * timing.renewEveryMs, { signal });
       if (!slept || this.performances.size === 0) return;
     }
   }
@@ -452,20 +457,20 @@ export class TaskDriver {
     for (const performance of this.performances) if (control.cancel >= performance.tenancy.fencingToken) performance.askToStop("cancelled");
   }
 
-  /** Nodes look at a random moment after a tick; the one that had the last goes first, and needs no look. */
-  #jittered(tickMs: number | undefined): number | undefined {
+  /** Nodes look at a random moment after a tick, and before the next one; the one that had the last goes first, and needs no look. */
+  #jittered(tickMs: number | undefined, schedule: Schedule): number | undefined {
     if (tickMs === undefined) return undefined;
-    const { spreadMs } = this.#context.config;
+    const spreadMs = Math.min(this.#context.config.spreadMs, (schedule.next(tickMs) ?? Infinity) - tickMs);
     const first = this.#record.isOwn;
     const part = this.#context.store.random.unit();
     return tickMs + spreadMs * (first ? part / 10 : 0.4 + 0.6 * part);
   }
 
   /** Another runs it: whether it still lives is seen after W at the earliest. */
-  #watched(tickMs: number | undefined): number {
+  #watched(tickMs: number | undefined, schedule: Schedule): number {
     const W = this.#record.lease.watchMs;
     const watch = this.#nowMs() + W * (1 + this.#context.store.random.unit() / 2);
-    return Math.min(watch, this.#jittered(tickMs) ?? watch);
+    return Math.min(watch, this.#jittered(tickMs, schedule) ?? watch);
   }
 
   #superseded(): number {

@@ -7,10 +7,11 @@ import { lifetimeMs } from "../lease/timing.ts";
 import { carryOut } from "../lease/write.ts";
 import type { LeaseStanding } from "./decide.ts";
 import { RunLease, type RunLeaseContext } from "./run-lease.ts";
+import { FRESH_MS } from "./store-time.ts";
 import { decodeState, encodeState, type TaskState } from "./task-state.ts";
 
-/** Own answers older than this do not tell the store's time well enough to claim without a look. */
-const FRESH_MS = 3_600_000;
+/** How long a clock that is too far off is known to be so. */
+const CLOCK_CHECK_MS = 15_000;
 
 export class TaskRecord {
   readonly key: string;
@@ -78,10 +79,11 @@ export class TaskRecord {
     );
   }
 
-  /** One GET. @throws what hinders it; StoreAccessError when this machine's clock is too far off. */
+  /** One GET. @throws what hinders it; StoreAccessError when this machine's clock is too far off, which a recent answer says without another. */
   async look(signal: AbortSignal): Promise<void> {
-    await this.lease.look(signal);
     const { store, config } = this.#context;
+    // One answer in a while says it for all tasks of this process.
+    if (!this.#isClockOff() || store.time.ageMs() > CLOCK_CHECK_MS) await this.lease.look(signal);
     if (this.#isClockOff()) throw clockOff(store.time.aheadMs(), config.maxClockOffsetMs);
   }
 

@@ -18,9 +18,9 @@ export class Wishes {
     return this.#seen?.control;
   }
 
-  /** One GET. @throws RecordError, StoreUnavailableError, StoreAccessError. */
-  async read(): Promise<Control> {
-    this.#seen = await readControl(this.context, this.#seen);
+  /** One GET. @throws RecordError, StoreUnavailableError, StoreAccessError; the reason of `signal`. */
+  async read(signal?: AbortSignal): Promise<Control> {
+    this.#seen = await readControl(this.context, this.#seen, signal);
     return this.#seen.control;
   }
 

@@ -46,11 +46,12 @@ function daysOf(dayOfMonth: string, dayOfWeek: string): string | undefined {
   if (dayOfMonth !== "*" && dayOfWeek !== "*") return undefined;
   if (dayOfWeek === "*") {
     const day = whole(dayOfMonth, 31);
-    return day === undefined || day === 0 ? undefined : `on day ${day} of each month`;
+    return day === undefined || day === 0 ? undefined : `on day ${day} of each month${day > 28 ? " that has one" : ""}`;
   }
   const range = dayOfWeek.split("-").map(dayName);
-  if (range.length === 2 && range.every((day) => day !== undefined)) return `from ${range[0] ?? ""} to ${range[1] ?? ""}`;
-  const list = dayOfWeek.split(",").map(dayName);
+  if (range.length === 2 && range[0] !== range[1] && range.every((day) => day !== undefined))
+    return `from ${range[0] ?? ""} to ${range[1] ?? ""}`;
+  const list = [...new Set(dayOfWeek.split(",").map(dayName))];
   if (!list.every((day) => day !== undefined)) return undefined;
   return `every ${list.length === 1 ? "" : `${list.slice(0, -1).join(", ")} and `}${list.at(-1) ?? ""}`;
 }

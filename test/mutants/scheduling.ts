@@ -23,7 +23,7 @@ export const SCHEDULING: readonly TestedMutant[] = [
     breaks: "a tick is due by the node's own clock",
     edits: [
       edit("scheduler/task-driver.ts", "return this.#context.store.time.estimateMs();", "return this.#context.store.clock.wallMs();"),
-      edit("scheduler/engine.ts", "const known = time.now()?.atLeastMs;", "const known: number | undefined = clock.wallMs();"),
+      edit("scheduler/engine.ts", "const nowMs = time.wakeMs();", "const nowMs = this.#context.clock.wallMs();"),
     ],
     tests: [TIMES],
   },
@@ -62,6 +62,52 @@ export const SCHEDULING: readonly TestedMutant[] = [
     breaks: "an answer from before a suspend or a step of the clock tells the time",
     edits: [edit("scheduler/store-time.ts", "<= MAX_GAP_MS);", "<= 1e15);")],
     tests: [TIMES],
+  },
+  {
+    id: "sched-old-answers-believed",
+    breaks: "an answer of long ago tells the time: a clock that runs wrong claims early",
+    edits: [
+      edit("scheduler/store-time.ts", "=> s === this.#newest || now.monotonicMs - s.at.monotonicMs <= FRESH_MS;", "=> s.dateMs > 0;"),
+    ],
+    tests: [TIMES],
+  },
+  {
+    id: "sched-wakes-by-the-bound",
+    breaks: "sleeps go by the lower bound of the store's time, which falls minutes behind in days",
+    edits: [
+      edit("scheduler/store-time.ts", "return Math.max(estimateMs, this.#newest.dateMs", "return Math.min(estimateMs, this.#newest.dateMs"),
+    ],
+    tests: [TIMES],
+  },
+  {
+    id: "sched-pause-by-the-bound",
+    breaks: "the pause before another attempt is counted from the earliest time at which the run can have ended",
+    edits: [edit("scheduler/task-driver.ts", "(delayMs && delayMs + this.#context.store.time.spanMs())", "delayMs")],
+    tests: [POLICIES],
+  },
+  {
+    id: "sched-spread-over-ticks",
+    breaks: "looks are spread over more than the time to the next tick",
+    edits: [
+      edit(
+        "scheduler/task-driver.ts",
+        "Math.min(this.#context.config.spreadMs, (schedule.next(tickMs) ?? Infinity) - tickMs);",
+        "schedule.next(tickMs) === 0 ? 0 : this.#context.config.spreadMs;",
+      ),
+    ],
+    tests: [TIMES],
+  },
+  {
+    id: "sched-asks-for-each-task",
+    breaks: "where the clock is too far off, each task asks the store about it",
+    edits: [edit("scheduler/task-record.ts", "if (!this.#isClockOff() || store.time.ageMs() > CLOCK_CHECK_MS) await", "await")],
+    tests: [TIMES],
+  },
+  {
+    id: "sched-leaves-a-timer",
+    breaks: "what obeys operators outlives the run",
+    edits: [edit("scheduler/task-driver.ts", "1.5 * timing.renewEveryMs, { signal })", "1.5 * timing.renewEveryMs)")],
+    tests: [OPERATORS],
   },
   {
     id: "sched-no-lease-on-the-run",
@@ -269,6 +315,12 @@ export const SCHEDULING: readonly TestedMutant[] = [
     tests: [TRIGGER],
   },
   {
+    id: "sched-own-knock-unheard",
+    breaks: "a process that had the last word does not look for the wish that it left itself",
+    edits: [edit("scheduler/task-driver.ts", "turn.looks !== true && ", "")],
+    tests: [TRIGGER],
+  },
+  {
     id: "sched-trigger-consumes-a-wish",
     breaks: "a run by hand that begins at once is counted as one that was asked for in the control object",
     edits: [
@@ -383,7 +435,7 @@ export const SCHEDULING: readonly TestedMutant[] = [
     edits: [
       edit(
         "scheduler/task-driver.ts",
-        "let known = this.#record.mayBeWrittenUnseen && this.#record.state?.paused !== true;",
+        "let known = turn.looks !== true && this.#record.mayBeWrittenUnseen && this.#record.state?.paused !== true;",
         "let known = false;",
       ),
     ],

@@ -114,4 +114,9 @@ describe("everything that is wrong", () => {
     };
     expect(faultsOf({ tasks: [{ ...task, ...unset }], gate: undefined, ttlMs: undefined, concurrency: undefined })).toEqual([]);
   });
+
+  it("an invocation that can't say how much time it has is refused, instead of never being given a run", async () => {
+    const scheduler = new Scheduler({ store: testWorld({ seed: 1 }).node("a").store, tasks: [task] });
+    await expect(scheduler.runDue({ during: { remainingMs: Number.NaN } })).rejects.toMatchObject({ code: "CONFIG" });
+  });
 });

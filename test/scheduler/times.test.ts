@@ -21,6 +21,7 @@ import {
   ticksOf,
 } from "./harness.ts";
 
+const DAY = 24 * HOUR;
 const everyMinute = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => START + (from + i) * MINUTE);
 
 describe("due is what the store's clock says", () => {
@@ -31,6 +32,8 @@ describe("due is what the store's clock says", () => {
     const start = (name: string): JobNode => jobOn(world, name, books);
     for (const [i, name] of names.entries()) world.node(name, { wallOffsetMs: (i - 2) * 14_500 });
     for (const name of names) start(name);
+    // Between ticks: one that dies between its claim and its work has taken the tick with it.
+    await world.advance(30_000);
     for (let hour = 0; hour < 6; hour++) {
       await world.advance(20 * MINUTE);
       world.node(names[hour % 5] ?? "a").crash();
@@ -55,6 +58,20 @@ describe("due is what the store's clock says", () => {
     expect(books.runs).toEqual([]);
     expect(a.scheduler.health()).toMatchObject({ ok: false, error: { code: "STORE_ACCESS" }, tasks: ["job"] });
     expect(a.scheduler.health()).toMatchObject({ error: { message: expect.stringContaining("ahead of the store's") as string } });
+  });
+
+  it("a clock that is too far off is asked about once in a while, and not for each task", async () => {
+    const world = testWorld({ seed: 29 });
+    const node = world.node("a", { wallOffsetMs: -45_000 });
+    const more = Array.from({ length: 99 }, (_, i) => ({ name: `t${i}`, every: "60s", run: () => {} }));
+    const a = jobOn(world, "a", ledger(), { more });
+    await world.advance(MINUTE);
+    const before = node.store.stats()["get"] ?? 0;
+    await world.advance(10 * MINUTE);
+    expect((node.store.stats()["get"] ?? 0) - before).toBeLessThanOrEqual(10 * 5);
+    node.stepWallClock(45_000);
+    await world.advance(2 * MINUTE);
+    expect(a.scheduler.health()).toEqual({ ok: true, role: "scheduler" });
   });
 
   it("a node that had the last tick, and whose clock goes wrong then, claims nothing any more: not at its second try either", async () => {
@@ -100,6 +117,46 @@ describe("due is what the store's clock says", () => {
     expect(books.runs[10]?.catchUp).toEqual({ missed: 179 });
     expect((books.runs[10]?.at ?? 0) - wokeAt).toBeLessThan(33_000);
     expect(brokenOf(books)).toEqual([]);
+  });
+
+  it("three nodes whose clocks run up to 0.03 % wrong, this way and that: no tick is early by more than a second, none is lost", async () => {
+    const world = testWorld({ seed: 26, profile: { skewMs: 0 } });
+    const books = ledger();
+    const nodes = [1, 0, -1].map((way, i) => ({ way, node: world.node(`n${i}`, { wallOffsetMs: 9_000 * way }) }));
+    for (const { node } of nodes) jobOn(world, node.name, books, { task: { cron: "0 * * * *" } });
+    for (let hour = 0; hour < 120; hour += 6) {
+      const ends = nodes.map(({ way, node }) => node.setClockRate(1 + way * (hour % 12 === 0 ? 3e-4 : -3e-4)));
+      await world.advance(6 * HOUR);
+      for (const end of ends) end();
+    }
+    await world.advance(MINUTE);
+    expect(brokenOf(books)).toEqual([]);
+    expect(ticksOf(books)).toEqual(Array.from({ length: 120 }, (_, i) => START + (i + 1) * HOUR));
+  });
+
+  it.each(["1d", "7d", "31d"])("ticks %s apart are on time by a clock that is right, and cost one look more", async (every) => {
+    const world = testWorld({ seed: 27 });
+    const books = ledger();
+    const { node } = jobOn(world, "a", books, { task: { cron: undefined, every, missed: "skip" } });
+    await world.advance(32 * DAY);
+    const before = node.store.stats();
+    await world.advance(62 * DAY);
+    const { get = 0, put = 0 } = node.store.stats();
+    const late = books.runs.map((r) => r.at - r.tick);
+    expect(Math.max(...late)).toBeLessThan(5_000);
+    const runs = books.runs.filter((r) => r.at >= START + 32 * DAY).length;
+    expect(runs).toBe(62 / Number.parseInt(every) + (every === "7d" ? 1 : 0) - ((62 / Number.parseInt(every)) % 1));
+    expect({ gets: get - (before["get"] ?? 0), puts: put - (before["put"] ?? 0) }).toEqual({ gets: runs, puts: 2 * runs });
+  });
+
+  it("looks that are spread over more than the time between two ticks lose none", async () => {
+    const world = testWorld({ seed: 28 });
+    const books = ledger();
+    const o: JobOptions = { task: { cron: undefined, every: "5s", missed: "skip", graceMs: 61_000 }, options: { spreadMs: 60_000 } };
+    for (const name of ["a", "b"]) jobOn(world, name, books, o);
+    await world.advance(10 * MINUTE);
+    expect(ticksOf(books)).toEqual(Array.from({ length: books.runs.length }, (_, i) => (books.runs[0]?.tick ?? 0) + i * 5_000));
+    expect(books.runs.length).toBeGreaterThanOrEqual(117);
   });
 
   it("several answers narrow the time down; clocks that part say nothing", () => {
@@ -162,6 +219,27 @@ describe("an outage", () => {
     expect(sent() - before).toBeLessThan(40);
     await world.advance(HOUR);
     expect(books.runs).toHaveLength(2);
+  });
+
+  it.each([
+    ["forward by 2 hours", 2 * HOUR],
+    ["back by 2 hours", -2 * HOUR],
+  ])("the wall clock is set %s while the store is down: looks stay rare, and it goes on when the store is back", async (_, ms) => {
+    const world = testWorld({ seed: 33 });
+    const books = ledger();
+    const { node } = jobOn(world, "a", books);
+    await world.advance(3 * MINUTE + 10_000);
+    const undo = node.faults({ kind: "lose-request", times: Infinity });
+    await world.advance(30_000);
+    node.stepWallClock(ms);
+    const before = node.store.stats()["get"] ?? 0;
+    await world.advance(10 * MINUTE);
+    expect((node.store.stats()["get"] ?? 0) - before).toBeLessThan(50);
+    node.stepWallClock(-ms);
+    undo();
+    await world.advance(2 * MINUTE);
+    expect(books.runs.at(-1)?.tick).toBe(START + 15 * MINUTE);
+    expect(brokenOf(books)).toEqual([]);
   });
 
   it("a run that ends while the store is down is finished when it is back", async () => {

@@ -60,6 +60,18 @@ describe("trigger", () => {
     expect(books.runs).toHaveLength(6);
   });
 
+  it("three at once of a short run, in one process: a wish that comes when the run before it has just ended is carried out at once", async () => {
+    const world = testWorld({ seed: 15 });
+    const books = ledger();
+    const a = schedulerOn(world, world.node("a"), books, { ...HOURLY, work: undefined });
+    await world.until(a.trigger("job"));
+    const before = world.nowMs;
+    const runs = await world.until(Promise.all([1, 2, 3].map(() => a.trigger("job"))));
+    expect(new Set(runs.map((run) => run.fencingToken)).size).toBe(3);
+    expect(world.nowMs - before).toBeLessThan(15_000);
+    expect(books.runs).toHaveLength(4);
+  });
+
   it("from a process that does not run it: the next node that looks does", async () => {
     const world = testWorld({ seed: 7 });
     const books = ledger();

@@ -10,6 +10,9 @@ describe("a schedule in words", () => {
     ["5 9 * * sun", "every Sunday at 09:05, Europe/Berlin"],
     ["0 0 * * 7", "every Sunday at 00:00, Europe/Berlin"],
     ["0 8 * * mon,wed,fri", "every Monday, Wednesday and Friday at 08:00, Europe/Berlin"],
+    ["0 8 * * sat-sun", "from Saturday to Sunday at 08:00, Europe/Berlin"],
+    ["0 8 * * 7,sun,0", "every Sunday at 08:00, Europe/Berlin"],
+    ["0 8 31 * *", "on day 31 of each month that has one at 08:00, Europe/Berlin"],
     ["@monthly", "on day 1 of each month at 00:00, Europe/Berlin"],
     ["* * * * *", "every minute"],
     ["*/15 * * * *", "every 15 minutes"],
@@ -31,6 +34,8 @@ describe("a schedule in words", () => {
     "0 1,2 * * *",
     "0 3 L * *",
     "0 3 * * 5#2",
+    "0 3 * * 0-7",
+    "0 3 * * mon-mon",
     "@yearly",
   ])("%s has no simple words: it stays as it is written", (cron) => {
     expect(cronInWords(cron, "UTC")).toBeUndefined();
