@@ -7,6 +7,35 @@ export interface SleepOptions {
   readonly keepAlive?: boolean | undefined;
 }
 
+interface Listeners {
+  readonly all: Set<() => void>;
+  readonly onAbort: () => void;
+}
+
+const listenersAt = new WeakMap<AbortSignal, Listeners>();
+
+/**
+ * Calls `listener` when `signal` aborts; returns the undo. However many listen, one listener of this package is at the signal: a dozen calls at once
+ * that share one of their caller's would look like a leak, and Node warns of it.
+ */
+export function onAbort(signal: AbortSignal, listener: () => void): () => void {
+  let at = listenersAt.get(signal);
+  if (at === undefined) {
+    const all = new Set<() => void>();
+    at = { all, onAbort: () => [...all].forEach((each) => all.has(each) && each()) };
+    listenersAt.set(signal, at);
+    signal.addEventListener("abort", at.onAbort, { once: true });
+  }
+  const { all, onAbort: together } = at;
+  const own = (): void => listener();
+  all.add(own);
+  return () => {
+    if (!all.delete(own) || all.size > 0) return;
+    signal.removeEventListener("abort", together);
+    listenersAt.delete(signal);
+  };
+}
+
 /**
  * Resolves after `ms` on the monotonic clock with `true`, or with `false` as soon as `signal` aborts. Never rejects.
  * Sleeps in steps of at most `MAX_TIMER_MS`; any non-negative `ms` is allowed.
@@ -17,10 +46,10 @@ export function sleep(clock: Clock, ms: number, options: SleepOptions = {}): Pro
   const until = clock.monotonicMs() + ms;
   return new Promise((resolve) => {
     let timer: TimerHandle;
-    const onAbort = (): void => finish(false);
+    const onAborted = (): void => finish(false);
     const finish = (full: boolean): void => {
       timer.cancel();
-      signal?.removeEventListener("abort", onAbort);
+      signal?.removeEventListener("abort", onAborted);
       resolve(full);
     };
     const step = (): void => {
@@ -29,7 +58,7 @@ export function sleep(clock: Clock, ms: number, options: SleepOptions = {}): Pro
       timer = clock.setTimer(Math.min(left, MAX_TIMER_MS), step, { keepAlive });
     };
     timer = clock.setTimer(Math.min(Math.max(0, ms), MAX_TIMER_MS), step, { keepAlive });
-    signal?.addEventListener("abort", onAbort, { once: true });
+    signal?.addEventListener("abort", onAborted, { once: true });
   });
 }
 
@@ -43,15 +72,10 @@ export function link(parent: AbortSignal | undefined, controller: AbortControlle
     controller.abort(parent.reason);
     return () => {};
   }
-  const onAbort = (): void => controller.abort(parent.reason);
-  parent.addEventListener("abort", onAbort, { once: true });
-  return () => parent.removeEventListener("abort", onAbort);
+  return onAbort(parent, () => controller.abort(parent.reason));
 }
 
-/**
- * So many signals that abort when `parent` does, by one listener on it: a dozen requests at once that all listen to a user's signal themselves would
- * look like a leak, and Node warns of it. Returns them with the undo.
- */
+/** So many signals that abort when `parent` does, for as many requests at once. Returns them with the undo. */
 export function fanOut(
   parent: AbortSignal | undefined,
   count: number,

@@ -61,7 +61,7 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
   withLock<T>(key: string, options: O | undefined, fn: Work<T>): Promise<T>;
   async withLock<T>(key: string, ...rest: readonly [Work<T>] | readonly [O | undefined, Work<T>]): Promise<T> {
     const [given, fn] = optionsAndWork("Locks.withLock", rest);
-    const lock = await this.#take("Locks.withLock", key, given, false);
+    const lock = this.#counted(await this.#take("Locks.withLock", key, given, { isTry: false }));
     if (lock instanceof LockHeldError) throw lock;
     return await this.#work([lock], given?.signal, () => fn(lock));
   }
@@ -70,7 +70,7 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
   tryWithLock<T>(key: string, options: Try<O> | undefined, fn: Work<T>): Promise<Attempt<T>>;
   async tryWithLock<T>(key: string, ...rest: readonly [Work<T>] | readonly [Try<O> | undefined, Work<T>]): Promise<Attempt<T>> {
     const [given, fn] = optionsAndWork("Locks.tryWithLock", rest);
-    const lock = await this.#take("Locks.tryWithLock", key, given, true);
+    const lock = this.#counted(await this.#take("Locks.tryWithLock", key, given, { isTry: true }));
     if (lock instanceof LockHeldError) return { ran: false, held: lock };
     return { ran: true, value: await this.#work([lock], given?.signal, () => fn(lock)) };
   }
@@ -93,7 +93,7 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     const startMs = this.#nowMs;
     try {
       for (const key of sorted) {
-        const lock = await this.#take(call, key, options, false, this.#nowMs - startMs);
+        const lock = this.#counted(await this.#take(call, key, options, { isTry: false, spentMs: this.#nowMs - startMs }));
         if (lock instanceof LockHeldError) throw lock;
         locks.set(key, lock);
       }
@@ -106,13 +106,13 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
   }
 
   async acquire(key: string, options?: O): Promise<Lock> {
-    const lock = await this.#take("Locks.acquire", key, options, false);
+    const lock = this.#counted(await this.#take("Locks.acquire", key, options, { isTry: false }));
     if (lock instanceof LockHeldError) throw lock;
     return lock;
   }
 
   async tryAcquire(key: string, options?: Try<O>): Promise<Lock | undefined> {
-    const lock = await this.#take("Locks.tryAcquire", key, options, true);
+    const lock = this.#counted(await this.#take("Locks.tryAcquire", key, options, { isTry: true }));
     return lock instanceof LockHeldError ? undefined : lock;
   }
 
@@ -212,8 +212,30 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     const options = holdOptions(call, longest, given, { source: this.#source, defaults: this.#defaults, isTry });
     this.#source.store.checkKey?.(this.#source.keyOf(longest));
     const { waitMs = this.#source.defaultWaitMs(options), ...rest } = options;
-    const search = { locks: this, source: this.#source, key, count, options: rest as Try<O>, waitMs: isTry ? 0 : waitMs, last };
-    return await findSlot(search);
+    const sinceMs = this.#nowMs;
+    const stop = new AbortController();
+    const { signal } = stop;
+    const unlink = link(options.signal, stop);
+    try {
+      const found = await findSlot({
+        source: this.#source,
+        key,
+        count,
+        ttlMs: this.#source.ttlMs(options),
+        waitMs: isTry ? 0 : waitMs,
+        signal,
+        last,
+        // One call, however many places it tries: it has waited from its beginning on, and is refused at most once.
+        tryAcquire: async (name) => {
+          const lock = await this.#take(call, name, { ...rest, signal }, { isTry: true, sinceMs });
+          return lock instanceof LockHeldError ? undefined : lock;
+        },
+        inspect: (name) => this.inspect(name, { signal }),
+      });
+      return this.#counted(found);
+    } finally {
+      unlink();
+    }
   }
 
   stats(): Stats {
@@ -237,23 +259,28 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     return { options, key };
   }
 
-  async #take(call: string, name: string, given: object | undefined, isTry: boolean, waitedMs = 0): Promise<LockHandle | LockHeldError> {
+  async #take(call: string, name: string, given: object | undefined, how: Take): Promise<LockHandle | LockHeldError> {
+    const { isTry, spentMs = 0 } = how;
     const { options, key } = this.#admit(call, name, given, isTry);
     const { store } = this.#source;
     const startMs = this.#nowMs;
-    const waitMs = isTry ? 0 : Math.max(0, (options.waitMs ?? this.#source.defaultWaitMs(options)) - waitedMs);
+    const waitMs = isTry ? 0 : Math.max(0, (options.waitMs ?? this.#source.defaultWaitMs(options)) - spentMs);
     const stop = new AbortController();
     const unlink = link(options.signal, stop);
     try {
       const turn = await localQueueOf(store).enter(key, waitMs, stop.signal);
-      if (turn === undefined) return this.#refused(this.#source.refusal(name, this.#nowMs - startMs));
+      if (turn === undefined) {
+        const refusal = this.#source.refusal(name, this.#nowMs - startMs);
+        if (refusal instanceof StoreUnavailableError) throw refusal;
+        return refusal;
+      }
       try {
         const { hooks, owner } = this.#hooks(options);
         const wait = { signal: stop.signal, untilMs: startMs + waitMs, onNews: () => turn.tell() };
         const lease = await this.#source.acquire(name, options, wait, hooks);
-        if (!(lease instanceof LockHeldError)) return this.#own(lease, startMs, owner, options, turn);
+        if (!(lease instanceof LockHeldError)) return this.#own(lease, how.sinceMs ?? startMs, owner, options, turn);
         turn.leave();
-        return this.#refused(lease);
+        return lease;
       } catch (e) {
         turn.leave();
         throw e;
@@ -263,10 +290,9 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     }
   }
 
-  #refused(error: LockHeldError | StoreUnavailableError): LockHeldError {
-    if (error instanceof StoreUnavailableError) throw error;
-    this.#stats.refused();
-    return error;
+  #counted<T>(result: T | LockHeldError): T | LockHeldError {
+    if (result instanceof LockHeldError) this.#stats.refused();
+    return result;
   }
 
   #own(
@@ -323,6 +349,14 @@ const aCount = anInteger("places", 1, MAX_SLOTS);
 
 interface Owner {
   lock: LockHandle | undefined;
+}
+
+interface Take {
+  readonly isTry: boolean;
+  /** So much of the wait that the options allow is over. */
+  readonly spentMs?: number;
+  /** When its caller began to wait, if that was before this. */
+  readonly sinceMs?: number;
 }
 
 function optionsAndWork<P, T>(

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock/clock.ts";
-import { sleep } from "../clock/wait.ts";
+import { onAbort, sleep } from "../clock/wait.ts";
 
 /** How many callers of one process may wait for one key. */
 const MAX_WAITERS = 10_000;
@@ -63,7 +63,7 @@ export class LocalQueue {
       const timer = new AbortController();
       const cleanUp = (): void => {
         place.waiters.delete(waiter);
-        signal.removeEventListener("abort", onAbort);
+        unheard();
         timer.abort();
       };
       const waiter: Waiter = {
@@ -73,12 +73,11 @@ export class LocalQueue {
           resolve(turn);
         },
       };
-      const onAbort = (): void => {
+      place.waiters.add(waiter);
+      const unheard = onAbort(signal, () => {
         cleanUp();
         reject(signal.reason as Error);
-      };
-      place.waiters.add(waiter);
-      signal.addEventListener("abort", onAbort, { once: true });
+      });
       if (waitMs !== undefined)
         void sleep(this.#clock, waitMs, { signal: timer.signal, keepAlive: true }).then((full) => {
           if (full) waiter.give(undefined);

@@ -10,7 +10,7 @@ import { MemberLooks } from "../lease/member-looks.ts";
 import { type KeyView, observationsOf, type Sighting } from "../lease/observations.ts";
 import { defaultPollMs, FIRST_POLL_MS } from "../lease/timing.ts";
 import type { ObjectStore } from "../store/object-store.ts";
-import type { HoldOptions, Lock, Try } from "./api.ts";
+import type { Lock } from "./api.ts";
 import { localQueueOf } from "./local-queue.ts";
 import { fullName } from "./names.ts";
 
@@ -21,22 +21,19 @@ const PARALLEL = 8;
 /** While it waits, a caller looks at so many places a round that were written a moment ago; those that ought to have been renewed it looks at all. */
 const FRESH_LOOKS = 4;
 
-/** As much of the face of locks as a search needs. */
-interface Tries<O extends HoldOptions> {
-  tryAcquire(key: string, options?: Try<O>): Promise<Lock | undefined>;
-  inspect(key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<HolderInfo | undefined>;
-}
-
-export interface Search<O extends HoldOptions> {
-  readonly locks: Tries<O>;
-  readonly source: LeaseSource<O>;
+export interface Search {
+  readonly source: LeaseSource<never>;
   readonly key: string;
   readonly count: number;
-  readonly options: Try<O>;
+  /** Of what is acquired: who holds one would have written it within this. */
+  readonly ttlMs: number;
   /** 0: one try. */
   readonly waitMs: number;
+  readonly signal: AbortSignal;
   /** The place that was had last, if one was: the first to be tried. */
   readonly last: number | undefined;
+  tryAcquire(name: string): Promise<Lock | undefined>;
+  inspect(name: string): Promise<HolderInfo | undefined>;
 }
 
 export interface Found {
@@ -50,9 +47,8 @@ export interface Found {
  * @returns who holds the places, when the wait is over.
  * @throws the reason of the signal; what a try throws. A place whose record may not be touched is passed over as long as there are others.
  */
-export async function findSlot<O extends HoldOptions>(search: Search<O>): Promise<Found | LockHeldError> {
-  const { source, key, waitMs } = search;
-  const signal = search.options.signal ?? new AbortController().signal;
+export async function findSlot(search: Search): Promise<Found | LockHeldError> {
+  const { source, key, waitMs, signal } = search;
   const { clock, random } = source.store;
   const startMs = clock.monotonicMs();
   const leftMs = (): number => startMs + waitMs - clock.monotonicMs();
@@ -65,7 +61,7 @@ export async function findSlot<O extends HoldOptions>(search: Search<O>): Promis
       // An outage is outlived, as by who waits for one key.
       if (leftMs() <= 0) return found === undefined ? heldError(search, waitMs) : fail(found);
       turn.tell();
-      const pollMs = Math.min(longestPollMs(search), FIRST_POLL_MS * 2 ** Math.min(round, 20));
+      const pollMs = Math.min(defaultPollMs(search.ttlMs), FIRST_POLL_MS * 2 ** Math.min(round, 20));
       await sleep(clock, Math.min(leftMs(), pollMs * (0.5 + random.unit() / 2)), { signal, keepAlive: true });
       signal.throwIfAborted();
     }
@@ -83,7 +79,7 @@ function fail(error: unknown): never {
 }
 
 /** @param all looks at every place that it has no good reason to pass over. */
-async function searchOnce<O extends HoldOptions>(search: Search<O>, all: boolean): Promise<Found | undefined> {
+async function searchOnce(search: Search, all: boolean): Promise<Found | undefined> {
   const { last } = search;
   if (last !== undefined && viewOf(search, last).current?.record.state === "released") {
     const lock = await tryOne(search, last);
@@ -121,14 +117,13 @@ async function searchOnce<O extends HoldOptions>(search: Search<O>, all: boolean
 }
 
 /** The place, where nobody is seen to hold it. */
-async function looked<O extends HoldOptions>(
-  search: Search<O>,
+async function looked(
+  search: Search,
   index: number,
   entry: Listed | undefined,
   members: MemberLooks,
 ): Promise<number | RecordError | undefined> {
-  const { locks, source, key, options } = search;
-  const { signal } = options;
+  const { source, key, signal } = search;
   const { current } = viewOf(search, index);
   const ref = current?.record.session;
   try {
@@ -136,7 +131,7 @@ async function looked<O extends HoldOptions>(
     const holder =
       ref !== undefined && current?.etag === entry?.etag
         ? await holderThrough(source.store, current, await members.at(ref, signal), signal)
-        : await locks.inspect(nameOf(key, index), { signal });
+        : await search.inspect(nameOf(key, index));
     return holder === undefined ? index : undefined;
   } catch (e) {
     if (e instanceof RecordError) return e;
@@ -154,9 +149,9 @@ async function holderThrough(
   return holderOf("", seen, store.clock.monotonicMs(), (metadata) => metadata, verdict, member);
 }
 
-async function tryOne<O extends HoldOptions>(search: Search<O>, index: number): Promise<Lock | undefined> {
+async function tryOne(search: Search, index: number): Promise<Lock | undefined> {
   try {
-    return await search.locks.tryAcquire(nameOf(search.key, index), search.options);
+    return await search.tryAcquire(nameOf(search.key, index));
   } catch (e) {
     if (e instanceof RecordError && search.count > 1) return undefined;
     throw e;
@@ -170,13 +165,13 @@ interface Listed {
   readonly quietMs: number;
 }
 
-async function listed<O extends HoldOptions>({ source, key, count, options }: Search<O>): Promise<ReadonlyMap<number, Listed>> {
+async function listed({ source, key, count, signal }: Search): Promise<ReadonlyMap<number, Listed>> {
   const prefix = source.keyOf(`${key}#`);
   const entries = new Map<number, Listed>();
   let after: string | undefined;
   do {
-    const page = await source.store.list(prefix, { after, signal: options.signal });
-    options.signal?.throwIfAborted();
+    const page = await source.store.list(prefix, { after, signal });
+    signal.throwIfAborted();
     if (page.kind !== "page") throw page.error;
     for (const { key: full, etag, lastModifiedMs } of page.entries) {
       const rest = full.slice(prefix.length);
@@ -201,7 +196,7 @@ type Standing =
   /** Not known, and not written for so long that a holder would have renewed it. */
   | "quiet";
 
-function standingOf<O extends HoldOptions>(search: Search<O>, index: number, entry: Listed | undefined): Standing {
+function standingOf(search: Search, index: number, entry: Listed | undefined): Standing {
   if (entry === undefined) return "unused";
   const { current } = viewOf(search, index);
   if (current?.etag !== entry.etag) return entry.quietMs < renewedWithinMs(search) ? "changed" : "quiet";
@@ -210,15 +205,11 @@ function standingOf<O extends HoldOptions>(search: Search<O>, index: number, ent
   return current.record.state === "held" && isRenewed ? "held" : "stale";
 }
 
-function renewedWithinMs<O extends HoldOptions>({ source, options }: Search<O>): number {
-  return source.ttlMs(options as O) / 2;
+function renewedWithinMs({ ttlMs }: Search): number {
+  return ttlMs / 2;
 }
 
-function longestPollMs<O extends HoldOptions>({ source, options }: Search<O>): number {
-  return defaultPollMs(source.ttlMs(options as O));
-}
-
-function viewOf<O extends HoldOptions>({ source, key }: Search<O>, index: number): KeyView {
+function viewOf({ source, key }: Search, index: number): KeyView {
   return observationsOf(source.store).view(source.keyOf(nameOf(key, index)));
 }
 
@@ -227,7 +218,7 @@ export function nameOf(key: string, index: number): string {
 }
 
 /** In an order of its own for each caller, so that those who start together do not all ask for the same. */
-function shuffled<O extends HoldOptions>({ source, count }: Search<O>, keep: (index: number) => boolean): number[] {
+function shuffled({ source, count }: Search, keep: (index: number) => boolean): number[] {
   return Array.from({ length: count }, (_, index) => ({ index, at: source.store.random.unit() }))
     .filter(({ index }) => keep(index))
     .sort((a, b) => a.at - b.at)
@@ -239,14 +230,14 @@ function byAge(a: readonly [number, Listed], b: readonly [number, Listed]): numb
 }
 
 /** @throws StoreUnavailableError where nobody is known to hold any of them. */
-function heldError<O extends HoldOptions>(search: Search<O>, waitMs: number): LockHeldError {
+function heldError(search: Search, waitMs: number): LockHeldError {
   const { key, count } = search;
   const all = Array.from({ length: count }, (_, index) => ({ name: nameOf(key, index), seen: viewOf(search, index).current }));
   const [first, ...rest] = all.flatMap(({ name, seen }): HolderInfo[] =>
     seen?.record.state === "held" ? [describeHolder(fullName(search.source, name), seen.record, undefined, (metadata) => metadata)] : [],
   );
   if (first === undefined) throw new StoreUnavailableError(`none of the ${count} places of "${key}" could be acquired within ${waitMs} ms`);
-  const retryAfterMs = longestPollMs(search);
+  const retryAfterMs = defaultPollMs(search.ttlMs);
   const message = `all ${count} places of "${key}" are held, the first of them by ${first.holder} (fencing token ${first.fencingToken}); waited ${waitMs} ms`;
   return new LockHeldError(message, { key: fullName(search.source, key), holders: [first, ...rest], retryAfterMs });
 }

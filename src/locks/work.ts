@@ -1,5 +1,5 @@
 import type { Clock } from "../clock/clock.ts";
-import { sleep } from "../clock/wait.ts";
+import { onAbort, sleep } from "../clock/wait.ts";
 import { LeaseLostError, WorkNotStoppedError } from "../errors.ts";
 import type { LockHandle } from "./lock-handle.ts";
 
@@ -36,11 +36,11 @@ export async function workUnder<T>(locks: readonly LockHandle[], work: () => Pro
     });
   };
   for (const lock of locks) lock.signal.addEventListener("abort", onEnd, { once: true });
-  o.signal?.addEventListener("abort", onCaller, { once: true });
+  const unheard = o.signal && onAbort(o.signal, onCaller);
   // A session that closes waits for it.
   const worked = locks.map((lock) => lock.lease.work?.());
   const finish = async (settled: Settled<T>): Promise<T> => {
-    o.signal?.removeEventListener("abort", onCaller);
+    unheard?.();
     for (const lock of locks) lock.signal.removeEventListener("abort", onEnd);
     drain.abort();
     const result = judgeWork(locks, settled, o.signal);

@@ -1,3 +1,5 @@
+import { onAbort } from "../clock/wait.ts";
+
 /**
  * One run of something for all who ask meanwhile. Each waits with its own signal; the run is given up when the last of them has gone. A good
  * result is kept, a bad one is not.
@@ -57,8 +59,7 @@ export class SharedFlight<T> {
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    const unheard = onAbort(signal, () => reject(signal.reason as Error));
+    promise.then(resolve, reject).finally(unheard);
   });
 }

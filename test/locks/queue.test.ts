@@ -1,4 +1,5 @@
 /** The callers of one process queue for a key, in order, and cost the store nothing. */
+import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { LocalQueue, localQueueOf, type Turn } from "../../src/locks/local-queue.ts";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
@@ -124,5 +125,27 @@ describe("the locks of one process", () => {
     await b.world.until(x.release());
     expect((await refusalOf(b.world, call)).key).toBe("y");
     expect(b.world.nowMs - startMs).toBeLessThan(10_200);
+  });
+
+  it("however many calls share one signal, one listener is at it, and none when they are over", async () => {
+    const b = bench();
+    const c = b.other("b");
+    await held(b.world, b.locks.acquire("k"));
+    const stop = new AbortController();
+    const { signal } = stop;
+    const wait = { signal, waitMs: 600_000 };
+    const calls = Array.from({ length: 30 }, (_, i) => [
+      b.locks.acquire("k", wait),
+      c.locks.acquire("k", wait),
+      c.locks.slot(`slot-${i}`, { ...wait, slots: 2 }),
+      c.locks.withLock(`work-${i}`, wait, (lock) => new Promise((resolve) => lock.signal.addEventListener("abort", resolve))),
+    ]).flat();
+    const over = Promise.allSettled(calls);
+    await b.world.advance(20_000);
+    expect(getEventListeners(signal, "abort").length).toBeLessThanOrEqual(2);
+    stop.abort();
+    await b.world.until(over);
+    await b.world.advance(1);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 });

@@ -231,4 +231,21 @@ describe("slots", () => {
     expect((await world.until(waiting)).fencingToken).toBe(2);
     expect(world.nowMs - closedMs).toBeLessThan(POLL + 1_000);
   });
+
+  it("a call is counted once, with all of its wait, however many places it tries", async () => {
+    const { world, locks, other } = bench();
+    const mine = await world.until(locks.slot("w", { slots: 2 }));
+    await world.until(locks.slot("w", { slots: 2 }));
+    const b = other("b");
+    expect(await world.until(b.locks.semaphore("w", { permits: 2 }).tryAcquire())).toBeUndefined();
+    expect(b.locks.stats()).toMatchObject({ acquired: 0, refused: 1 });
+    const waiting = b.locks.slot("w", { slots: 2, waitMs: 60_000 });
+    await world.advance(20_000);
+    await world.until(mine.release());
+    await world.until(waiting);
+    const { acquired, refused, waitMs_sum: waitedMs = 0 } = b.locks.stats();
+    expect([acquired, refused]).toEqual([1, 1]);
+    expect(waitedMs).toBeGreaterThanOrEqual(20_000);
+    expect(b.events.find((e) => e.type === "acquired")?.waitedMs).toBe(waitedMs);
+  });
 });

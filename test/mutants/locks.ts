@@ -50,6 +50,12 @@ const QUEUEING: readonly TestedMutant[] = [
     tests: [REQUESTS],
   },
   {
+    id: "lock-listener-for-each-call",
+    breaks: "calls that share a signal have one listener at it",
+    edits: [edit("clock/wait.ts", "listenersAt.set(signal, at);", "")],
+    tests: [QUEUE],
+  },
+  {
     id: "lock-queue-for-ever",
     breaks: "a wait in the queue ends with its waitMs",
     edits: [edit("locks/local-queue.ts", "if (full) waiter.give(undefined);", "if (full && waiter.impatient) waiter.give(undefined);")],
@@ -100,13 +106,7 @@ const QUEUEING: readonly TestedMutant[] = [
   {
     id: "lock-one-wait-each",
     breaks: "all the keys of one withLocks share its waitMs",
-    edits: [
-      edit(
-        "locks/face.ts",
-        "const lock = await this.#take(call, key, options, false, this.#nowMs - startMs);",
-        "const lock = await this.#take(call, key, options, false);",
-      ),
-    ],
+    edits: [edit("locks/face.ts", ", spentMs: this.#nowMs - startMs }", " }")],
     tests: [QUEUE],
   },
 ];
@@ -391,6 +391,12 @@ const LASTING: readonly TestedMutant[] = [
     id: "slot-looks-at-each-of-a-session",
     breaks: "one look at a member serves all places of its session",
     edits: [edit("locks/slots.ts", "ref !== undefined && current?.etag === entry?.etag", "ref !== undefined && current === undefined")],
+    tests: [SLOTS],
+  },
+  {
+    id: "slot-waited-for-its-last-try",
+    breaks: "the wait for a place begins with the call, and not with the try that got it",
+    edits: [edit("locks/face.ts", "{ isTry: true, sinceMs }", "{ isTry: true }")],
     tests: [SLOTS],
   },
   {
