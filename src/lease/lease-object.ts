@@ -7,7 +7,7 @@ import { Counters } from "./counters.ts";
 import type { Judge, Takeover } from "./judge.ts";
 import { type Identity, type KeyView, observationsOf } from "./observations.ts";
 import type { SessionTie } from "./session-tie.ts";
-import { lifetimeMs, type LeaseTiming } from "./timing.ts";
+import { lifetimeMs, type LeaseTiming, type LongestHold } from "./timing.ts";
 import { WrittenNonces } from "./written.ts";
 
 export interface LeaseSettings {
@@ -33,8 +33,7 @@ export interface LeaseSettings {
   readonly firstPollMs?: number | undefined;
   /** Whether the timers of a tenancy keep the process alive (rule H8). Default true. */
   readonly keepAlive?: boolean | undefined;
-  /** How long a tenancy may last: nothing is renewed beyond, and its signal aborts `graceMs` before. */
-  readonly maxHold?: { readonly ms: number; readonly graceMs: number } | undefined;
+  readonly maxHold?: LongestHold | undefined;
   /** Its key may be deleted while nobody holds it; who creates it begins with the store's time as token (rule P1). */
   readonly ephemeral?: boolean | undefined;
   /** How long the key stays closed after a tenancy that was not ended by its holder (rule C6). */

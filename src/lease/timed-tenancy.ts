@@ -77,8 +77,10 @@ export class TimedTenancy implements Tenancy {
     this.fencingToken = confirmed.record.fencingToken;
     this.#belief = new Belief(this, lease.counters, () => this.isHeld());
     const { maxHold, renews } = lease.settings;
-    if (maxHold !== undefined)
-      this.#longest = { end: addMs(this.#acquiredAt, maxHold.ms), ask: addMs(this.#acquiredAt, maxHold.ms - maxHold.graceMs) };
+    if (maxHold !== undefined) {
+      const { ms, graceMs, from = this.#acquiredAt } = maxHold;
+      this.#longest = { end: addMs(from, ms), ask: addMs(from, ms - graceMs) };
+    }
     this.#deadline = this.#deadlineOf(confirmed);
     this.#armTimer();
     if (renews === false) return;

@@ -2,6 +2,7 @@
  * Every duration of a lease follows from its ttl, and the relations between them are what keeps two holders apart. This file is pure.
  */
 
+import type { Instant } from "../clock/deadline.ts";
 import { MAX_RECORD_MS } from "../record/fields.ts";
 
 /** How wrong a clock's *rate* may be (rule H2 and the timing relations). Skew between clocks does not matter at all. */
@@ -65,9 +66,17 @@ export function defaultPollMs(ttlMs: number): number {
 /** Waiting for a lock begins with short waits: most are held for a moment. They double up to a poll. */
 export const FIRST_POLL_MS = 200;
 
+/** How long a tenancy may last: nothing is renewed beyond, and its signal aborts `graceMs` before. */
+export interface LongestHold {
+  readonly ms: number;
+  readonly graceMs: number;
+  /** What it counts from. Default: the acquisition. */
+  readonly from?: Instant | undefined;
+}
+
 /** The work hears of the end of its longest hold a tenth of the time before it, and no sooner than it would be given up on. */
-export function longestHold(maxHoldMs: number | undefined, drainMs: number): { readonly ms: number; readonly graceMs: number } | undefined {
-  return maxHoldMs === undefined ? undefined : { ms: maxHoldMs, graceMs: Math.min(drainMs, maxHoldMs / 10) };
+export function longestHold(maxHoldMs: number | undefined, drainMs: number, from?: Instant): LongestHold | undefined {
+  return maxHoldMs === undefined ? undefined : { ms: maxHoldMs, graceMs: Math.min(drainMs, maxHoldMs / 10), from };
 }
 
 /** What a release says of a minimum hold that has so much left: viewers' clocks may be fast. 0: nothing is left. */

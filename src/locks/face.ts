@@ -211,7 +211,7 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     const longest = nameOf(key, count - 1);
     const options = holdOptions(call, longest, given, { source: this.#source, defaults: this.#defaults, isTry });
     this.#source.store.checkKey?.(this.#source.keyOf(longest));
-    const { waitMs = this.#source.defaultWaitMs(options), ...rest } = options;
+    const { waitMs: _, ...rest } = options;
     const sinceMs = this.#nowMs;
     const stop = new AbortController();
     const { signal } = stop;
@@ -222,7 +222,7 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
         key,
         count,
         ttlMs: this.#source.ttlMs(options),
-        waitMs: isTry ? 0 : waitMs,
+        waitMs: isTry ? 0 : this.#source.waitMs(options),
         signal,
         last,
         // One call, however many places it tries: it has waited from its beginning on, and is refused at most once.
@@ -264,7 +264,7 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     const { options, key } = this.#admit(call, name, given, isTry);
     const { store } = this.#source;
     const startMs = this.#nowMs;
-    const waitMs = isTry ? 0 : Math.max(0, (options.waitMs ?? this.#source.defaultWaitMs(options)) - spentMs);
+    const waitMs = isTry ? 0 : Math.max(0, this.#source.waitMs(options) - spentMs);
     const stop = new AbortController();
     const unlink = link(options.signal, stop);
     try {

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock/clock.ts";
+import { readClocks } from "../clock/deadline.ts";
 import { ConfigError, type LockHeldError } from "../errors.ts";
 import type { Wait } from "../lease/lease-source.ts";
 import type { Tenancy, TenancyHooks } from "../lease/tenancy.ts";
@@ -6,7 +7,7 @@ import { MAX_TTL_MS } from "../lease/timing.ts";
 import { type OptionSpec, show } from "../options.ts";
 import type { TimedRecord } from "../record/record.ts";
 import type { Invocation, LeaseOptions } from "./api.ts";
-import { PlainLeases } from "./plain-leases.ts";
+import { PlainLeases, type PlainOptions } from "./plain-leases.ts";
 
 /** Below this nothing is begun: the platform ends the process before the lock could be given back. */
 const LEAST_MS = 500;
@@ -33,8 +34,9 @@ export class OneShotLeases extends PlainLeases {
   }
 
   /** Waiting costs money: who wants it says so. */
-  override defaultWaitMs(): number {
-    return 0;
+  override waitMs({ waitMs = 0 }: LeaseOptions): number {
+    // Nothing may be begun at the very end, nor will anybody hear of a refusal after it.
+    return Math.min(waitMs, Math.max(0, this.#remainingMs() - LEAST_MS) || 0);
   }
 
   override async acquire(name: string, options: LeaseOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {
@@ -42,12 +44,12 @@ export class OneShotLeases extends PlainLeases {
   }
 
   /** What another step handed off lasts as long as this invocation, too, and no timer of it is left. */
-  protected override resumedOptions({ lockDelayMs }: TimedRecord): LeaseOptions {
+  protected override resumedOptions({ lockDelayMs }: TimedRecord): PlainOptions {
     return { ...this.#ownOptions(), lockDelayMs };
   }
 
   /** @throws ConfigError when too little time is left. */
-  #ownOptions(): LeaseOptions {
+  #ownOptions(): PlainOptions {
     const leftMs = this.#remainingMs();
     if (!(leftMs >= LEAST_MS && leftMs <= MAX_TTL_MS / 2))
       throw new ConfigError("Locks.oneShot", [
@@ -55,7 +57,9 @@ export class OneShotLeases extends PlainLeases {
       ]);
     // The margin is a tenth of the ttl, or a second: what is left after it is the invocation's time.
     const ttlMs = Math.max(LEAST_TTL_MS, Math.ceil(Math.max(leftMs / 0.9, leftMs + 1000)) + 1);
-    return { ttlMs, maxHoldMs: leftMs, autoRenew: false, keepAlive: false, takeover: "store-time" };
+    // However long it is waited for, the invocation ends when it ends.
+    const holdFrom = readClocks(this.store.clock);
+    return { ttlMs, maxHoldMs: leftMs, holdFrom, autoRenew: false, keepAlive: false, takeover: "store-time" };
   }
 }
 

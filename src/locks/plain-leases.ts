@@ -1,3 +1,4 @@
+import type { Instant } from "../clock/deadline.ts";
 import { type HolderInfo, LockHeldError, type StoreUnavailableError } from "../errors.ts";
 import { Counters } from "../lease/counters.ts";
 import { leaseMs } from "../lease/face-options.ts";
@@ -24,6 +25,13 @@ export const PLAIN_SPEC: OptionSpec = {
   takeover: oneOf("auto", "observe", "store-time"),
   keepAlive: aBoolean,
 };
+
+/** What its own kinds of leases add to a caller's options. */
+export interface PlainOptions extends LeaseOptions {
+  readonly marginMs?: number;
+  /** What the longest hold counts from. Default: the acquisition. */
+  readonly holdFrom?: Instant;
+}
 
 /** Leases that stand for themselves: each lock is a record with a ttl, renewed by its holder. */
 export class PlainLeases implements LeaseSource<LeaseOptions> {
@@ -72,11 +80,11 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
     return options.ttlMs ?? DEFAULT_TTL_MS;
   }
 
-  defaultWaitMs(options: LeaseOptions): number {
-    return 2 * this.ttlMs(options);
+  waitMs(options: LeaseOptions): number {
+    return options.waitMs ?? 2 * this.ttlMs(options);
   }
 
-  async acquire(name: string, options: LeaseOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {
+  async acquire(name: string, options: PlainOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {
     const settings = this.#settings(name, options);
     const view = observationsOf(this.store).view(settings.key);
     const lease = new LeaseObject(settings, { counters: this.counters, identity: view.leftBehind });
@@ -96,7 +104,7 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
   }
 
   /** What a lease that was handed off goes on with: its own times. */
-  protected resumedOptions({ ttlMs, marginMs, lockDelayMs }: TimedRecord): LeaseOptions & { readonly marginMs?: number } {
+  protected resumedOptions({ ttlMs, marginMs, lockDelayMs }: TimedRecord): PlainOptions {
     return { ttlMs, marginMs, lockDelayMs };
   }
 
@@ -108,9 +116,9 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
     return inspectHolder(this.store, { key: this.keyOf(name), name: fullName(this, name), ephemeral: this.ephemeral }, signal);
   }
 
-  #settings(name: string, options: LeaseOptions & { readonly marginMs?: number }): LeaseSettings {
+  #settings(name: string, options: PlainOptions): LeaseSettings {
     const ttlMs = this.ttlMs(options);
-    const { marginMs, maxHoldMs, autoRenew, keepAlive, lockDelayMs, metadata, takeover = "auto" } = options;
+    const { marginMs, holdFrom, maxHoldMs, autoRenew, keepAlive, lockDelayMs, metadata, takeover = "auto" } = options;
     return {
       store: this.store,
       key: this.keyOf(name),
@@ -125,7 +133,7 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
       renews: autoRenew,
       keepAlive,
       lockDelayMs,
-      maxHold: longestHold(maxHoldMs, this.#drainMs),
+      maxHold: longestHold(maxHoldMs, this.#drainMs, holdFrom),
     };
   }
 }

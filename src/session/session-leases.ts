@@ -50,8 +50,8 @@ export class SessionLeases implements LeaseSource<HoldOptions> {
     return this.#config.timing.ttlMs;
   }
 
-  defaultWaitMs(): number {
-    return 2 * this.ttlMs();
+  waitMs(options: HoldOptions): number {
+    return options.waitMs ?? 2 * this.ttlMs();
   }
 
   async acquire(name: string, options: HoldOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {

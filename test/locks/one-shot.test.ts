@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { ConfigError, StoreUnsafeError } from "../../src/errors.ts";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
 import { Locks } from "../../src/locks/locks.ts";
-import { bench, delta, recordIn } from "./harness.ts";
+import type { Held } from "../../src/lease/held.ts";
+import { bench, delta, errorOf, recordIn } from "./harness.ts";
 
 const INVOCATION = { remainingMs: 60_000 };
 
@@ -96,6 +97,30 @@ describe("a lock for one invocation", () => {
     expect([lock.isHeld(), lock.signal.reason]).toMatchObject([false, { reason: "max-hold" }]);
     expect(delta(b.node.store.stats(), before)).toEqual({});
     expect([b.node.timers, b.node.inFlight]).toEqual([0, 0]);
+  });
+
+  it("what it waited for lasts no longer than the invocation, and no call waits until that is at its end", async () => {
+    const { world, locks, other } = bench();
+    const b = other("b");
+    for (const call of ["acquire", "slot", "queue"] as const) {
+      const first = call === "queue" ? b.locks : locks;
+      const theirs: Held = await world.until<Held>(call === "slot" ? first.slot(call, { slots: 1 }) : first.acquire(call));
+      const acquire = (): Promise<Held> => {
+        const shot = b.locks.oneShot({ remainingMs: 20_000 });
+        return call === "slot" ? shot.slot(call, { slots: 1, waitMs: 600_000 }) : shot.acquire(call, { waitMs: 600_000 });
+      };
+      let startMs = world.nowMs;
+      expect(await errorOf(world, acquire())).toMatchObject({ code: "LOCK_HELD" });
+      expect(world.nowMs - startMs).toBeLessThan(20_000);
+      startMs = world.nowMs;
+      const waiting = acquire();
+      await world.advance(12_000);
+      await world.until(theirs.release());
+      const lock = await world.until(waiting);
+      expect(lock.remainingMs).toBeLessThanOrEqual(20_000 - (world.nowMs - startMs));
+      await world.advance(20_000);
+      expect(lock.signal.reason).toMatchObject({ code: "LEASE_ENDED", reason: "max-hold" });
+    }
   });
 
   it("is refused on a store whose times are unfit", async () => {

@@ -318,13 +318,7 @@ const LASTING: readonly TestedMutant[] = [
   {
     id: "one-shot-waits",
     breaks: "a function does not wait unless it says so",
-    edits: [
-      edit(
-        "locks/one-shot.ts",
-        "override defaultWaitMs(): number {\n    return 0;",
-        "override defaultWaitMs(): number {\n    return 60_000;",
-      ),
-    ],
+    edits: [edit("locks/one-shot.ts", "waitMs({ waitMs = 0 }: LeaseOptions)", "waitMs({ waitMs = 60_000 }: LeaseOptions)")],
     tests: [ONE_SHOT],
   },
   {
@@ -398,6 +392,24 @@ const LASTING: readonly TestedMutant[] = [
     breaks: "the wait for a place begins with the call, and not with the try that got it",
     edits: [edit("locks/face.ts", "{ isTry: true, sinceMs }", "{ isTry: true }")],
     tests: [SLOTS],
+  },
+  {
+    id: "one-shot-holds-on-after-its-wait",
+    breaks: "what was waited for ends with the invocation, too",
+    edits: [
+      edit(
+        "lease/timed-tenancy.ts",
+        "const { ms, graceMs, from = this.#acquiredAt } = maxHold;",
+        "const { ms, graceMs } = maxHold, from = this.#acquiredAt;",
+      ),
+    ],
+    tests: [ONE_SHOT],
+  },
+  {
+    id: "one-shot-waits-beyond-its-end",
+    breaks: "no call waits until the invocation is at its end",
+    edits: [edit("locks/one-shot.ts", "Math.min(waitMs, Math.max(0, this.#remainingMs() - LEAST_MS) || 0)", "waitMs")],
+    tests: [ONE_SHOT],
   },
   {
     id: "one-shot-resumes-for-ever",
