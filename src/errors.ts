@@ -63,6 +63,7 @@ export interface HolderInfo<M = Json> extends Fence {
   readonly holder: string;
   readonly nonce: string;
   readonly acquiredAt: Date;
+  /** By the holder's clock; of what is held through a session, when that was renewed. */
   readonly renewedAt: Date;
   /** Milliseconds until another may take it if nobody renews it; `undefined` where the store told no time. */
   readonly freeInMs: number | undefined;

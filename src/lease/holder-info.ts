@@ -26,7 +26,7 @@ export function holderOf<M>(
   const stampsLeftMs = verdict?.storeTime === true ? leftByStampsMs(bound, verdict.skewMs) : Infinity;
   const freeInMs = Math.min(watchLeftMs, stampsLeftMs);
   if (freeInMs <= 0) return undefined;
-  return describeHolder(key, seen.record, freeInMs, parse);
+  return describeHolder(key, seen.record, freeInMs, parse, bound.record.renewedAt);
 }
 
 /** The record that bounds a held one: itself, or its session's member; "over" where that is ended, `undefined` where it is not known. */
@@ -62,11 +62,13 @@ function leftByStampsMs({ record, dateMs, lastModifiedMs }: Sighting<TimedRecord
   return dateMs === undefined || lastModifiedMs === undefined ? Infinity : storeAgeMs(record, skewMs) - (dateMs - lastModifiedMs);
 }
 
+/** @param renewedAt of the member, where the record names one: its own never changes. */
 export function describeHolder<M>(
   key: string,
   record: LeaseRecord,
   freeInMs: number | undefined,
   parse: (value: Json | undefined) => M | undefined,
+  renewedAt: string = record.renewedAt,
 ): HolderInfo<M> {
   return {
     key,
@@ -74,7 +76,7 @@ export function describeHolder<M>(
     holder: record.holder,
     nonce: record.nonce,
     acquiredAt: toDate(parseInstant(record.acquiredAt) ?? 0),
-    renewedAt: toDate(parseInstant(record.renewedAt) ?? 0),
+    renewedAt: toDate(parseInstant(renewedAt) ?? 0),
     freeInMs,
     metadata: parse(record.metadata),
   };

@@ -1,5 +1,5 @@
 import { LockHeldError, StoreUnavailableError } from "../errors.ts";
-import { describeHolder } from "./holder-info.ts";
+import { describeHolder, memberOf } from "./holder-info.ts";
 import { judge } from "./judge.ts";
 import type { LeaseObject } from "./lease-object.ts";
 
@@ -14,7 +14,8 @@ export function refusalOf(lease: LeaseObject, waitedMs: number, onlyWatching: bo
   if (seen === undefined) return new StoreUnavailableError(`"${name}" could not be acquired, and who holds it is not known; ${waited}`);
   const judged = judge(seen, { ...lease.judge(undefined), takeover: "observe", isMyOrphan: () => false }, lease.nowMs());
   const freeInMs = judged.kind === "held" ? judged.freeInMs : 0;
-  const holder = describeHolder(name, seen.record, freeInMs, (metadata) => metadata);
+  const member = memberOf(settings.store, seen)?.current?.record;
+  const holder = describeHolder(name, seen.record, freeInMs, (metadata) => metadata, member?.renewedAt);
   const what =
     seen.record.state === "held"
       ? `is held by ${holder.holder} since ${seen.record.acquiredAt}`

@@ -165,6 +165,12 @@ export const SESSIONS: readonly TestedMutant[] = [
     tests: [CLEANER],
   },
   {
+    id: "S9-holder-looks-dead",
+    breaks: "S9: of a lock that a session holds, its own record's last renewal is told, which never changes",
+    edits: [edit("lease/holder-info.ts", "freeInMs, parse, bound.record.renewedAt)", "freeInMs, parse)")],
+    tests: [LOCKS],
+  },
+  {
     id: "S14-no-kill",
     breaks: "S14: an acquisition that may still land is waited for, and not killed",
     edits: [

@@ -103,6 +103,23 @@ describe("session.locks()", () => {
     await world.until(theirs.release());
   });
 
+  it("who looks twice sees that the holder is alive: it was renewed when its session was", async () => {
+    const world = testWorld({ seed: 1 });
+    const { session } = await opened(world, "a");
+    await world.until(session.locks().acquire("a"));
+    const other = new Locks({ store: world.node("b").store, node: "b" });
+    const renewedAt = async (): Promise<number | undefined> => (await world.until(other.inspect("a")))?.renewedAt.getTime();
+    const refusedWith = async (): Promise<number | undefined> => {
+      const attempt = await world.until(other.tryWithLock("a", () => {}));
+      return attempt.ran ? undefined : attempt.held.holders[0].renewedAt.getTime();
+    };
+    for (const look of [renewedAt, refusedWith]) {
+      const before = await look();
+      await world.advance(TTL);
+      expect((await look()) ?? 0).toBeGreaterThan((before ?? Infinity) + TTL / 2);
+    }
+  });
+
   it("waits for a dead session's lock, by default long enough", async () => {
     const world = testWorld({ seed: 1 });
     const { session } = await opened(world, "a");
