@@ -34,8 +34,8 @@ export interface LeaseSource<O> {
   readonly ephemeralPrefix: string;
   /** The ttl of what it gives, in milliseconds: the pace of those who look at many keys follows from it. */
   ttlMs(options: O): number;
-  /** How long a call waits: as its options say, or else long enough to outlive a dead holder. */
-  waitMs(options: O): number;
+  /** How much longer a call waits that has waited so long: as its options say, or else long enough to outlive a dead holder. */
+  waitMs(options: O, spentMs: number): number;
   /**
    * Waits for the key and takes it. Of the callers in one process only one at a time asks for a key.
    * @returns who holds it, when the wait is over.

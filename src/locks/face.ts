@@ -222,7 +222,7 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
         key,
         count,
         ttlMs: this.#source.ttlMs(options),
-        waitMs: isTry ? 0 : this.#source.waitMs(options),
+        waitMs: isTry ? 0 : this.#source.waitMs(options, 0),
         signal,
         last,
         // One call, however many places it tries: it has waited from its beginning on, and is refused at most once.
@@ -264,7 +264,7 @@ export class LockFace<O extends HoldOptions> implements LockApi<O> {
     const { options, key } = this.#admit(call, name, given, isTry);
     const { store } = this.#source;
     const startMs = this.#nowMs;
-    const waitMs = isTry ? 0 : Math.max(0, this.#source.waitMs(options) - spentMs);
+    const waitMs = isTry ? 0 : this.#source.waitMs(options, spentMs);
     const stop = new AbortController();
     const unlink = link(options.signal, stop);
     try {

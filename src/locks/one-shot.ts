@@ -34,9 +34,9 @@ export class OneShotLeases extends PlainLeases {
   }
 
   /** Waiting costs money: who wants it says so. */
-  override waitMs({ waitMs = 0 }: LeaseOptions): number {
+  override waitMs({ waitMs = 0 }: LeaseOptions, spentMs: number): number {
     // Nothing may be begun at the very end, nor will anybody hear of a refusal after it.
-    return Math.min(waitMs, Math.max(0, this.#remainingMs() - LEAST_MS) || 0);
+    return Math.max(0, Math.min(waitMs - spentMs, this.#remainingMs() - LEAST_MS)) || 0;
   }
 
   override async acquire(name: string, options: LeaseOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {

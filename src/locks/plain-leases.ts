@@ -80,8 +80,8 @@ export class PlainLeases implements LeaseSource<LeaseOptions> {
     return options.ttlMs ?? DEFAULT_TTL_MS;
   }
 
-  waitMs(options: LeaseOptions): number {
-    return options.waitMs ?? 2 * this.ttlMs(options);
+  waitMs(options: LeaseOptions, spentMs: number): number {
+    return Math.max(0, (options.waitMs ?? 2 * this.ttlMs(options)) - spentMs);
   }
 
   async acquire(name: string, options: PlainOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {

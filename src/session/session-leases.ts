@@ -50,8 +50,8 @@ export class SessionLeases implements LeaseSource<HoldOptions> {
     return this.#config.timing.ttlMs;
   }
 
-  waitMs(options: HoldOptions): number {
-    return options.waitMs ?? 2 * this.ttlMs();
+  waitMs({ waitMs = 2 * this.ttlMs() }: HoldOptions, spentMs: number): number {
+    return Math.max(0, waitMs - spentMs);
   }
 
   async acquire(name: string, options: HoldOptions, wait: Wait, hooks: TenancyHooks): Promise<Tenancy | LockHeldError> {

@@ -123,6 +123,19 @@ describe("a lock for one invocation", () => {
     }
   });
 
+  it("several locks are waited for as long as the invocation lasts, one after the other", async () => {
+    const { world, locks, other } = bench();
+    const [x, y] = [await world.until(locks.acquire("x")), await world.until(locks.acquire("y"))];
+    const both = other("b")
+      .locks.oneShot({ remainingMs: 30_000 })
+      .withLocks(["x", "y"], { waitMs: 600_000 }, (held) => held.map((lock) => lock.remainingMs));
+    await world.advance(12_000);
+    await world.until(x.release());
+    await world.advance(12_000);
+    await world.until(y.release());
+    expect((await world.until(both)).every((ms) => ms <= 6_000)).toBe(true);
+  });
+
   it("is refused on a store whose times are unfit", async () => {
     const world = testWorld({ seed: 4, profile: { storeTime: false } });
     const node = world.node("a");

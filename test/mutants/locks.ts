@@ -318,7 +318,7 @@ const LASTING: readonly TestedMutant[] = [
   {
     id: "one-shot-waits",
     breaks: "a function does not wait unless it says so",
-    edits: [edit("locks/one-shot.ts", "waitMs({ waitMs = 0 }: LeaseOptions)", "waitMs({ waitMs = 60_000 }: LeaseOptions)")],
+    edits: [edit("locks/one-shot.ts", "waitMs({ waitMs = 0 }: LeaseOptions,", "waitMs({ waitMs = 60_000 }: LeaseOptions,")],
     tests: [ONE_SHOT],
   },
   {
@@ -408,7 +408,7 @@ const LASTING: readonly TestedMutant[] = [
   {
     id: "one-shot-waits-beyond-its-end",
     breaks: "no call waits until the invocation is at its end",
-    edits: [edit("locks/one-shot.ts", "Math.min(waitMs, Math.max(0, this.#remainingMs() - LEAST_MS) || 0)", "waitMs")],
+    edits: [edit("locks/one-shot.ts", "Math.min(waitMs - spentMs, this.#remainingMs() - LEAST_MS)", "waitMs - spentMs")],
     tests: [ONE_SHOT],
   },
   {
