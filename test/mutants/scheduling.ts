@@ -265,6 +265,12 @@ export const SCHEDULING: readonly TestedMutant[] = [
     tests: [POLICIES],
   },
   {
+    id: "sched-begun-is-unbegun",
+    breaks: "a run that this process began, and lost, counts as never begun: it runs again without a word",
+    edits: [edit("scheduler/run-lease.ts", 'judgement.by === "orphan" && record.fencingToken > this.#begun', 'judgement.by === "orphan"')],
+    tests: [POLICIES],
+  },
+  {
     id: "sched-retries-without-end",
     breaks: "retries: a failure is tried again for ever",
     edits: [

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { testWorld } from "../../src/testing/sim/test-world.ts";
+import type { TaskRun } from "../../src/scheduler/options.ts";
+import type { TestNode } from "../../src/testing/sim/test-world.ts";
 import { brokenOf, HOUR, type JobOptions, jobOn, ledger, MINUTE, pause, START, stateIn, taskEvents, ticksOf } from "./harness.ts";
 
 describe("missed ticks", () => {
@@ -119,6 +121,22 @@ describe("another attempt", () => {
     expect(taskEvents(books)).toContain("abandoned 1 @60");
     await world.advance(3 * MINUTE);
     expect(stateIn(world)).toMatchObject({ run: { state: "succeeded", attempt: 2 }, history: [{ state: "abandoned", attempt: 1 }] });
+  });
+
+  it("lost by a process that goes on: abandoned for that process, too, and not as if it had never begun", async () => {
+    const world = testWorld({ seed: 3 });
+    const books = ledger();
+    const untilLost = async ({ signal }: TaskRun, node: TestNode): Promise<void> => {
+      if (books.runs.length > 1) return;
+      const heal = node.faults({ kind: "lose-request", times: Infinity });
+      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      heal();
+    };
+    jobOn(world, "a", books, { task: { timeoutMs: 10 * MINUTE }, work: untilLost });
+    await world.advance(5 * MINUTE);
+    expect(books.runs.length).toBeGreaterThan(1);
+    expect(brokenOf(books)).toEqual([]);
+    expect(stateIn(world).history).toContainEqual(expect.objectContaining({ state: "abandoned", tick: books.runs[0]?.tick }));
   });
 
   it("a process that was stopped beyond its lease: lost at waking, its finish refused, run elsewhere", async () => {
