@@ -139,7 +139,7 @@ describe("the command", () => {
     let text = "";
     const seen = (pattern: RegExp): Promise<void> =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`no ${String(pattern)} in ${text}`)), 20_000);
+        const timer = setTimeout(() => reject(new Error(`no ${String(pattern)} in ${text}`)), 60_000);
         const look = (): void => {
           if (!pattern.test(text)) return;
           clearTimeout(timer);
@@ -175,11 +175,11 @@ describe("waiting", () => {
 
 describe("elect", () => {
   it("one of two leads; when its command has ended the other's runs; without a command each change is a line", async () => {
-    const watching = startCli(["elect", "chief", "--observe", "--json", "--ttl", "3s"], { env });
+    const watching = startCli(["elect", "chief", "--observe", "--json", "--ttl", "10s"], { env });
     await watching.written(/"leader":null/);
-    const first = startCli(["elect", "chief", "--ttl", "3s", "--", "sh", "-c", "echo first; read -r line"], { env, input: "" });
+    const first = startCli(["elect", "chief", "--ttl", "10s", "--", "sh", "-c", "echo first; read -r line"], { env, input: "" });
     await first.written(/first/);
-    const second = startCli(["elect", "chief", "--ttl", "3s", "--", "echo", "second"], { env });
+    const second = startCli(["elect", "chief", "--ttl", "10s", "--", "echo", "second"], { env });
     await watching.written(/"fencingToken":1/);
     expect(second.out()).toBe("");
     first.input("go\n");

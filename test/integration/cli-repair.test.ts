@@ -32,10 +32,10 @@ const asTold = (message: string, ...more: string[]): Promise<CliExit> => {
   return cli(...words.split(" "), ...more);
 };
 
-describe("repair", () => {
+describe.concurrent("repair", () => {
   it("of a torn record: its holder loses it, everybody names the command, which keeps the bytes and goes on above its token", async () => {
     const key = objectOf("locks", "torn");
-    const holder = startCli(["lock", "torn", "--ttl", "3s", ...WORK], { env });
+    const holder = startCli(["lock", "torn", "--ttl", "10s", ...WORK], { env });
     await holder.written(/working/);
     const torn = (await peek(key)).slice(0, -1);
     await put(key, torn);
@@ -46,7 +46,7 @@ describe("repair", () => {
     expect(refused).toMatchObject({ status: 65, out: "" });
     const unasked = await asTold(refused.err);
     expect(unasked.status).toBe(64);
-    expect(unasked.err).toMatch(/can't be used[^]*it begins: \{"format"[^]*fencing token 1, ttl 3.0 s[^]*copied to[^]*say --yes/);
+    expect(unasked.err).toMatch(/can't be used[^]*it begins: \{"format"[^]*fencing token 1, ttl 10 s[^]*copied to[^]*say --yes/);
     expect(await peek(key)).toBe(torn);
     const mended = await asTold(refused.err, "--yes", "--json");
     expect(mended.status).toBe(0);
@@ -94,7 +94,7 @@ describe("repair", () => {
 
   it("of a session's lock: not while the session lives; when it has been ended, the lock goes on", async () => {
     const program = spawnProgram("session-holder", {
-      env: { ...credentialsEnv(minio), STORE: bucket.url("cli"), OPTIONS: JSON.stringify({ node: "the-session", ttlMs: 3_000 }) },
+      env: { ...credentialsEnv(minio), STORE: bucket.url("cli"), OPTIONS: JSON.stringify({ node: "the-session", ttlMs: 10_000 }) },
     });
     await program.event("ready");
     await program.ask("acquire", { key: "of-session" });
@@ -112,24 +112,24 @@ describe("repair", () => {
   });
 });
 
-describe("accept-regression", () => {
+describe.concurrent("accept-regression", () => {
   it("an election that went back: who knows better waits and names the command; then it leads by a higher token", async () => {
     const key = objectOf("elections", "restored");
-    const leader = startCli(["elect", "restored", "--keep", "--ttl", "3s", ...WORK], { env });
+    const leader = startCli(["elect", "restored", "--keep", "--ttl", "10s", ...WORK], { env });
     await leader.written(/working/);
     const backup = await peek(key);
     expect((await cli("stepdown", "restored", "--cooldown", "0s", "--yes")).status).toBe(0);
     await leader.written(/working[^]*working/);
     await put(key, backup);
-    const [told] = await leader.written(/can't take part in "restored".*The way out.*/, 30_000);
+    const [told] = await leader.written(/can't take part in "restored".*The way out.*/);
     expect(told).toMatch(
-      /went back to fencing token 1, but fencing token 2 was given out.*accept-regression --kind election --token 2 --ttl 3000ms/,
+      /went back to fencing token 1, but fencing token 2 was given out.*accept-regression --kind election --token 2 --ttl 10000ms/,
     );
     expect(await peek(key)).toBe(backup);
     const accepted = await asTold(told, "--yes", "--json");
     expect(accepted.status).toBe(0);
     expectShape("mended", JSON.parse(accepted.out));
-    await leader.written(/(working[^]*){3}/, 30_000);
+    await leader.written(/(working[^]*){3}/);
     expect(JSON.parse((await cli("status", "restored", "--kind", "election", "--json")).out)).toMatchObject([
       { state: "held", fencingToken: 3 },
     ]);
@@ -139,9 +139,9 @@ describe("accept-regression", () => {
     const key = objectOf("locks", "waited");
     expect((await cli("lock", "waited", "--ttl", "3s", ...TOKEN)).out).toBe("token 1\n");
     const backup = await peek(key);
-    const holder = startCli(["lock", "waited", "--ttl", "3s", ...WORK], { env });
+    const holder = startCli(["lock", "waited", "--ttl", "10s", ...WORK], { env });
     await holder.written(/working/);
-    const waiter = startCli(["lock", "waited", "--ttl", "3s", "--wait", "1m", "--", "true"], { env });
+    const waiter = startCli(["lock", "waited", "--ttl", "10s", "--wait", "1m", "--", "true"], { env });
     await waiter.written(/waiting for it/);
     holder.signal("SIGKILL");
     freeze(waiter.pid);
@@ -167,7 +167,7 @@ describe("accept-regression", () => {
   });
 });
 
-describe("where the bucket keeps versions", () => {
+describe.concurrent("where the bucket keeps versions", () => {
   it("show tells them, bounded; repair needs no token; without the right it says so and goes on", async () => {
     const kept = await freshBucket(minio);
     await kept.outside.raw.setBucketVersioning(kept.bucket, { Status: "Enabled" });

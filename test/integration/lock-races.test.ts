@@ -8,9 +8,10 @@ import { Session } from "../../src/session/session.ts";
 import { hostMs } from "../support/host-clock.ts";
 import { lockKey, type LockParty, type LockStage, lockStage, until } from "../support/lock-party.ts";
 
-const TTL_MS = 4_000;
+/** Long enough for a holder to live through a machine that stands still for three seconds: all of these wait side by side. */
+const TTL_MS = 10_000;
 /** How long a holder believes. */
-const LIFE_MS = 3_200;
+const LIFE_MS = 9_000;
 
 interface Side extends LockParty {
   readonly locks: Locks;
@@ -18,14 +19,10 @@ interface Side extends LockParty {
 }
 
 let stage: LockStage;
-let parties: readonly [LockParty, LockParty];
 let keys = 0;
 
 beforeAll(async () => {
   stage = await lockStage();
-  parties = [await stage.party(), await stage.party()];
-  // The store is proven safe for both, so that what follows is on the wire alone.
-  for (const { store } of parties) await store.ensureSafe();
 });
 
 interface Sides {
@@ -37,16 +34,17 @@ interface Sides {
   readonly put: { readonly method: "PUT"; readonly key: string };
 }
 
-function sides(): Sides {
-  const side = (party: LockParty, node: string): Side => {
-    party.proxy.faults.clear();
-    party.sent();
+async function sides(): Promise<Sides> {
+  const side = async (node: string): Promise<Side> => {
+    const party = await stage.party();
+    // The store is proven safe for both, so that what follows is on the wire alone.
+    await party.store.ensureSafe();
     const events: string[] = [];
     const onEvent = (e: ConsensusEvent): void => void events.push(textOf(e));
-    return { ...party, events, locks: new Locks({ store: party.store, node, onEvent, defaults: { ttlMs: TTL_MS, waitMs: 60_000 } }) };
+    return { ...party, events, locks: new Locks({ store: party.store, node, onEvent, defaults: { ttlMs: TTL_MS, waitMs: 100_000 } }) };
   };
   const k = `k${++keys}`;
-  return { a: side(parties[0], "a"), b: side(parties[1], "b"), k, put: { method: "PUT", key: lockKey(k) } };
+  return { a: await side("a"), b: await side("b"), k, put: { method: "PUT", key: lockKey(k) } };
 }
 
 function textOf(e: ConsensusEvent): string {
@@ -55,9 +53,9 @@ function textOf(e: ConsensusEvent): string {
 
 const settled = async (call: Promise<unknown>): Promise<unknown> => await call.catch((e: unknown) => e);
 
-describe("a release that races", () => {
+describe.concurrent("a release that races", () => {
   it("its own loss: sent in time, carried out when another holds it: unknown, and the new holder is untouched", async () => {
-    const { a, b, k, put } = sides();
+    const { a, b, k, put } = await sides();
     const lock = await a.locks.acquire(k);
     const held = a.proxy.faults.add({ kind: "late", ...put });
     expect(await lock.release()).toBe("unknown");
@@ -73,7 +71,7 @@ describe("a release that races", () => {
   });
 
   it("its own loss, found first: not-mine, and nothing is sent", async () => {
-    const { a, b, k } = sides();
+    const { a, b, k } = await sides();
     const lock = await a.locks.acquire(k);
     const cut = a.proxy.faults.add({ kind: "lose-request", key: lockKey(k) });
     const waiting = b.locks.acquire(k);
@@ -91,7 +89,7 @@ describe("a release that races", () => {
   });
 
   it("its answer is lost, and another has taken the key before it is looked for: the outcome does not claim it, and touches nothing", async () => {
-    const { a, b, k, put } = sides();
+    const { a, b, k, put } = await sides();
     const lock = await a.locks.acquire(k);
     const waiting = b.locks.acquire(k);
     a.proxy.faults.add({ kind: "lose-reply", ...put, times: 1 });
@@ -108,7 +106,7 @@ describe("a release that races", () => {
   });
 
   it("a renewal that is on its way: the release stands, and the renewal changes nothing when it arrives", async () => {
-    const { a, b, k, put } = sides();
+    const { a, b, k, put } = await sides();
     const lock = await a.locks.acquire(k);
     const renewal = a.proxy.faults.add({ kind: "late", ...put, times: 1 });
     await until(() => renewal.held === 1, "the renewal is sent");
@@ -120,7 +118,7 @@ describe("a release that races", () => {
   });
 
   it("a renewal that was applied and not answered yet: the release looks, and goes on top of it", async () => {
-    const { a, k, put } = sides();
+    const { a, k, put } = await sides();
     const lock = await a.locks.acquire(k);
     a.sent();
     const renewal = a.proxy.faults.add({ kind: "delay", ...put, side: "reply", times: 1 });
@@ -133,7 +131,7 @@ describe("a release that races", () => {
   });
 
   it("an operator's cut: whichever was first, the key is free once, and the outcome says what is true", async () => {
-    const { a, b, k, put } = sides();
+    const { a, b, k, put } = await sides();
     const lock = await a.locks.acquire(k);
     const release = a.proxy.faults.add({ kind: "delay", ...put, times: 1 });
     const outcome = lock.release();
@@ -147,9 +145,9 @@ describe("a release that races", () => {
   });
 });
 
-describe("an acquisition that is given up while its write is under way", () => {
+describe.concurrent("an acquisition that is given up while its write is under way", () => {
   it("by the caller's signal: rejects with its reason at once; what lands later is free for this process at once, for others after its ttl", async () => {
-    const { a, b, k, put } = sides();
+    const { a, b, k, put } = await sides();
     const write = a.proxy.faults.add({ kind: "delay", ...put, times: 1 });
     const stop = new AbortController();
     const call = settled(a.locks.acquire(k, { signal: stop.signal }));
@@ -168,7 +166,7 @@ describe("an acquisition that is given up while its write is under way", () => {
   });
 
   it("and another has taken the key before it lands: it is refused by its condition", async () => {
-    const { a, b, k, put } = sides();
+    const { a, b, k, put } = await sides();
     const write = a.proxy.faults.add({ kind: "delay", ...put, times: 1 });
     const stop = new AbortController();
     const call = settled(a.locks.acquire(k, { signal: stop.signal }));
@@ -183,7 +181,7 @@ describe("an acquisition that is given up while its write is under way", () => {
   });
 
   it("by the close of its session: rejects with that end, and whatever lands names a session that is over", async () => {
-    const { a, b, k, put } = sides();
+    const { a, b, k, put } = await sides();
     const session = await Session.open({ store: a.store, node: "a", ttlMs: TTL_MS });
     const write = a.proxy.faults.add({ kind: "delay", ...put });
     const call = settled(session.locks().acquire(k, { waitMs: 60_000 }));
@@ -199,7 +197,7 @@ describe("an acquisition that is given up while its write is under way", () => {
   });
 });
 
-describe("an operator frees a lock while its holder works", () => {
+describe.concurrent("an operator frees a lock while its holder works", () => {
   /** Work that needs a moment to stop after it was told to. */
   function work(
     locks: Pick<LockApi, "withLock">,
@@ -219,7 +217,7 @@ describe("an operator frees a lock while its holder works", () => {
   }
 
   async function twoOfOneSession() {
-    const { a, b, k } = sides();
+    const { a, b, k } = await sides();
     const other = `${k}-other`;
     const session = await Session.open({ store: a.store, node: "a", ttlMs: TTL_MS });
     const log: string[] = [];
@@ -229,7 +227,7 @@ describe("an operator frees a lock while its holder works", () => {
   }
 
   it("a plain lock, gently: it is free when the work has stopped, and not before", async () => {
-    const { a, b, k } = sides();
+    const { a, b, k } = await sides();
     const log: string[] = [];
     const { begun, done } = work(a.locks, k, log);
     await begun;
@@ -240,7 +238,7 @@ describe("an operator frees a lock while its holder works", () => {
   });
 
   it("a plain lock, now: it is free at once, and the holder hears at its next renewal that it is lost", async () => {
-    const { a, b, k } = sides();
+    const { a, b, k } = await sides();
     const log: string[] = [];
     const { begun, done } = work(a.locks, k, log);
     await begun;

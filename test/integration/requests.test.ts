@@ -100,23 +100,20 @@ describe("a lock", () => {
   it("renewed by one PUT every third of its ttl, and by nothing else", async () => {
     const k = fresh("k");
     const locks = locksOf(a);
-    const lock = await locks.acquire(k, { ttlMs: 3_000 });
+    const lock = await locks.acquire(k, { ttlMs: 20_000 });
     a.sent();
-    const startMs = lock.heldForMs;
-    await until(() => lock.heldForMs - startMs > 6_500, "it is held for a while");
-    const sent = a.sent();
-    expect(new Set(sent)).toEqual(new Set([`PUT ${k} 200`]));
-    expect(sent.length).toBeGreaterThanOrEqual(5);
-    expect(sent.length).toBeLessThanOrEqual(7);
+    await until(() => (locks.stats()["renewals"] ?? 0) >= 2, "it is renewed twice");
+    expect(lock.heldForMs).toBeGreaterThan((2 * 20_000) / 3);
+    expect(a.sent()).toEqual([`PUT ${k} 200`, `PUT ${k} 200`]);
     await lock.release();
   });
 });
 
 describe("an election", () => {
   it("a free lease is won by GET and PUT, by one PUT when it is known; renewed by one PUT, given back by one", async () => {
-    const manager = new Manager({ store: a.store, name: fresh("e"), ttlMs: 3_000, cooldownMs: 0 });
+    const manager = new Manager({ store: a.store, name: fresh("e"), ttlMs: TTL_MS, cooldownMs: 0 });
     expect(await sentIn(a, () => manager.campaign())).toEqual(["GET 404", "PUT 200"]);
-    expect(await sentIn(a, () => until(() => (manager.stats()["renewals"] ?? 0) >= 2, "it is renewed"))).toEqual(["PUT 200", "PUT 200"]);
+    expect(await sentIn(a, () => until(() => (manager.stats()["renewals"] ?? 0) >= 1, "it is renewed"))).toEqual(["PUT 200"]);
     expect(await sentIn(a, async () => await manager.current?.release())).toEqual(["PUT 200"]);
     expect(await sentIn(a, () => manager.campaign())).toEqual(["PUT 200"]);
     expect(await manager.current?.release()).toBe("released");
@@ -124,7 +121,7 @@ describe("an election", () => {
 
   it("an idle follower sends one GET a poll, answered without a body while nothing changes", async () => {
     const name = fresh("e");
-    const leader = await new Manager({ store: a.store, name }).campaign();
+    const leader = await new Manager({ store: a.store, name, ttlMs: 60_000 }).campaign();
     const stop = new AbortController();
     const follower = new Manager({ store: b.store, name, pollMs: 300 });
     b.sent();

@@ -91,7 +91,7 @@ describe("refused", () => {
   });
 });
 
-describe("believed, with what there is to say", () => {
+describe.concurrent("believed, with what there is to say", () => {
   it.each<[CarelessMode, object]>([
     ["ignore-empty-if-match", { storeTime: true, remarks: [] }],
     ["unquoted-only", { storeTime: true, remarks: [expect.stringContaining("without their quotes")] }],
@@ -100,7 +100,7 @@ describe("believed, with what there is to say", () => {
     ["missing-is-412", { storeTime: true, remarks: [] }],
     ["race-loser-500", { storeTime: true, remarks: [] }],
     ["no-date", { storeTime: false, remarks: [expect.stringContaining("no Date")] }],
-    ["last-modified-kept", { storeTime: false, remarks: [expect.stringContaining("does not move Last-Modified")] }],
+    ["last-modified-kept", { storeTime: false, remarks: [expect.stringMatching(/does not move Last-Modified|apart right after a write/)] }],
   ])("%s", async (mode, expected) => {
     const s3 = await server([mode]);
     for (let process = 0; process < 2; process++) {
@@ -135,7 +135,7 @@ describe("a store that answers 500 to who loses a race (Ceph)", () => {
     s3.faults.add({ kind: "race-loser-500", gapMs: 20 });
     const managers = Array.from({ length: 6 }, (_, i) => {
       const store = s3Store({ bucket: "test", prefix: "p", endpoint: s3.endpoint });
-      return new Manager({ store, name: "e", node: `n${i}`, ttlMs: 3_000, pollMs: 100 });
+      return new Manager({ store, name: "e", node: `n${i}`, ttlMs: 10_000, pollMs: 100 });
     });
     const tokens: number[] = [];
     await Promise.all(
