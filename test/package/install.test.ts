@@ -1,7 +1,7 @@
 import { readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { Consumer, manifest, pack, ROOT } from "./consumer.ts";
+import { Consumer, manifest, pack, ROOT, run } from "./consumer.ts";
 
 const subpaths = Object.keys(manifest.exports).filter((path) => path !== "./package.json");
 const specifiers = subpaths.map((path) => path.replace(/^\./, manifest.name));
@@ -44,6 +44,18 @@ describe("installed from the tarball", () => {
     try {
       const path = esm.write("lazy.mjs", `${specifiers.map((specifier) => `import "${specifier}";`).join("\n")}\nconsole.log("loaded");`);
       expect(esm.node(path).trim()).toBe("loaded");
+    } finally {
+      renameSync(`${sdk}-away`, sdk);
+    }
+  });
+
+  it("without the SDK a command says in one line what is missing, and how to get it", () => {
+    const sdk = join(esm.folder, "node_modules/@aws-sdk");
+    renameSync(sdk, `${sdk}-away`);
+    try {
+      const main = `node_modules/${manifest.name}/dist/cli/main.js`;
+      const command = (): string => run(process.execPath, [main, "--store", "s3://bucket", "ls"], { cwd: esm.folder });
+      expect(command).toThrow(/^s3-consensus: error: .*'@aws-sdk\/client-s3'.*: install it: npm install @aws-sdk\/client-s3$/m);
     } finally {
       renameSync(`${sdk}-away`, sdk);
     }
