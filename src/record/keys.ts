@@ -30,6 +30,16 @@ export function leaseKey(prefix: string, space: "elections" | "locks" | "ephemer
   return `${prefix}${space}/${escapeName(name)}`;
 }
 
+/** What operators want of a task stands beside its record (rule M). `~` is in no escaped name, so no task's record can stand there. */
+export function controlKey(taskKey: string): string {
+  return `${taskKey}~control`;
+}
+
+/** Of an object that is no record, among records. */
+export function isControlKey(key: string): boolean {
+  return key.endsWith(controlKey(""));
+}
+
 /** Where the member record of one tenancy of a session lives. The id is random and never used again (rule S12). */
 export function memberKey(prefix: string, id: string): string {
   return `${prefix}members/${id}`;

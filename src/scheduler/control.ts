@@ -10,6 +10,7 @@ import { writeFlag } from "../lease/flag.ts";
 import { readRecord } from "../lease/operate.ts";
 import { decodeRecord, encodeRecord, MAX_RECORD_BYTES } from "../record/codec.ts";
 import { count, decodeFields, text } from "../record/fields.ts";
+import { controlKey } from "../record/keys.ts";
 import type { SessionRecord } from "../record/record.ts";
 import type { ObjectStore } from "../store/object-store.ts";
 
@@ -28,16 +29,6 @@ export const NO_CONTROL: Control = { nonce: "", paused: false, notBeforeMs: 0, c
 const CONTROL_FORMAT = 1;
 const MAX_CONTROL_BYTES = 8 * 1024;
 const ATTEMPTS = 8;
-
-/** `~` is in no escaped name, so no task's record can stand there. */
-export function controlKey(taskKey: string): string {
-  return `${taskKey}~control`;
-}
-
-/** Of an object that is no record, among records. */
-export function isControlKey(key: string): boolean {
-  return key.endsWith(controlKey(""));
-}
 
 export interface SeenControl {
   readonly etag: string | undefined;

@@ -18,9 +18,8 @@ import {
   show,
   throwFaults,
 } from "../options.ts";
-import { leaseKey, nameFault } from "../record/keys.ts";
+import { controlKey, leaseKey, nameFault } from "../record/keys.ts";
 import type { Json } from "../record/record.ts";
-import { controlKey } from "./control.ts";
 import type { MissedPolicy, Policy } from "./decide.ts";
 import { type CheckedTimes, checkTimes, type Times, TIMES_OPTIONS } from "./ticks.ts";
 

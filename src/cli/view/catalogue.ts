@@ -2,9 +2,8 @@
 import { ConfigError, messageOf, RecordError } from "../../errors.ts";
 import { decodeRecord, MAX_RECORD_BYTES } from "../../record/codec.ts";
 import { bareName, fullName } from "../../locks/names.ts";
-import { escapeName, leaseKey, unescapeName } from "../../record/keys.ts";
+import { escapeName, isControlKey, leaseKey, unescapeName } from "../../record/keys.ts";
 import type { LeaseRecord } from "../../record/record.ts";
-import { isControlKey } from "../../scheduler/control.ts";
 import type { ListEntry, ObjectStore } from "../../store/object-store.ts";
 
 export const KINDS = ["election", "lock", "ephemeral", "task", "member"] as const;
