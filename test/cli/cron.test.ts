@@ -94,8 +94,8 @@ describe("what tasks write", () => {
   });
 
   it("is not waited for when a process that was left behind keeps the pipe", async () => {
-    const at = new Date(Date.now() + 1_000).toISOString();
-    const node = startCli(["cron", file({ name: "leaves", at, command: "sleep 600 & echo left $!" })], { env });
+    const once = `[ -e "${folder}/left" ] || { : > "${folder}/left"; sleep 600 & echo "left $!"; }`;
+    const node = startCli(["cron", file({ name: "leaves", every: "1s", command: once })], { env });
     await node.written(/leaves: ended with 0/, 30_000);
     const [, left] = await node.written(/^leaves \| left (\d+)$/m);
     // It lives; with it the pipe ends, and so does all that the test waits for.

@@ -15,7 +15,7 @@ import { type CommandEnd, runHeld } from "./run-held.ts";
 
 export type Kind = "lock" | "election" | "task";
 
-/** One line of `--status-file` (docs/schemas/status-file.json). */
+/** One line of `--status-file` (docs/cli.schema.json). */
 export interface StatusLine {
   readonly outcome: "ran" | "lost" | "held" | "interrupted" | "failed";
   readonly kind: Kind;

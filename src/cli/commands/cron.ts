@@ -21,7 +21,7 @@ const DEFAULT_TTL_MS = 30_000;
 
 const HELP = `
 The file, YAML or JSON, has a list "tasks". A task has a "name", a "command" (a list of words, or a text for sh), a time ("cron" with "timeZone" and "clockChange",
-"every", or "at"), and its policies: "timeout", "missed", "overlap", "parallel", "retries", "retryDelay", "grace", "revision".
+"every" with "from", or "at"), and its policies: "timeout", "missed", "overlap", "parallel", "retries", "retryDelay", "grace", "revision".
 
   tasks:
     - name: report

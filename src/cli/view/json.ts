@@ -1,4 +1,4 @@
-/** How things look in JSON (docs/schemas/). Instants are ISO 8601, durations milliseconds; what is not known is null. */
+/** How things look in JSON (docs/cli.schema.json). Instants are ISO 8601, durations milliseconds; what is not known is null. */
 import type { HolderInfo } from "../../errors.ts";
 import { type LeaseView, leftMs } from "./catalogue.ts";
 
