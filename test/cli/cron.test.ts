@@ -1,5 +1,5 @@
 /** `cron` from outside: faults of a file, what tasks write, and a run that is asked for elsewhere. On the embedded server. */
-import { writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fakeS3, type FakeS3 } from "../../src/testing/s3-server/fake-s3.ts";
@@ -84,6 +84,16 @@ describe("what tasks write", () => {
     expect(err).toContain("\nspeaks |   trouble\n");
     // What a task wrote stands before the word that it has ended.
     expect(err.indexOf("speaks |   trouble")).toBeLessThan(err.indexOf("speaks: ended"));
+  });
+
+  it("is no reason not to run when its log is on a full disk", async () => {
+    const logs = join(folder, "full");
+    mkdirSync(logs);
+    symlinkSync("/dev/full", join(logs, "runs.log"));
+    const node = startCli(["cron", file({ name: "runs", every: "1s", command: "exit 0" }), "--log-dir", logs], { env });
+    await node.written(/runs: its log: ENOSPC[^]*runs: ended with 0/);
+    node.signal("SIGTERM");
+    expect((await node.exit).status).toBe(143);
   });
 
   it("comes out as it is with --no-log-prefix", async () => {

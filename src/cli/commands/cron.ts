@@ -100,7 +100,7 @@ async function cron(context: Context, file: string, { logDir, logPrefix }: LogFl
   const { stop } = context.signals;
   if (logDir !== undefined) mkdirSync(logDir, { recursive: true });
   const scheduler = await schedulerOf(context, file, (names) =>
-    logDir !== undefined ? toFiles(logDir) : logPrefix ? withLabels(names, context.log) : toOurs,
+    logDir !== undefined ? toFiles(logDir, context.log) : logPrefix ? withLabels(names, context.log) : toOurs,
   );
   await scheduler.run({ signal: stop });
   return statusOfStop(stop);

@@ -25,10 +25,15 @@ export const toOurs: Logs = () => ({ close: () => undefined });
 export const toStandardError: Logs = () => ({ output: { stdout: 2, stderr: 2 }, close: () => undefined });
 
 /** A file for each task. The file itself, and no pipe of ours: nothing is lost, and nothing hangs, when this process dies or is stopped. */
-export function toFiles(folder: string): Logs {
+export function toFiles(folder: string, log: Logger): Logs {
   return ({ task, scheduledAt, attempt, fencingToken }) => {
     const fd = openSync(join(folder, `${encodeURIComponent(task)}.log`), "a");
-    writeSync(fd, `--- ${scheduledAt.toISOString()} attempt ${attempt}, fencing token ${fencingToken}\n`);
+    try {
+      writeSync(fd, `--- ${scheduledAt.toISOString()} attempt ${attempt}, fencing token ${fencingToken}\n`);
+    } catch (e) {
+      // A full disk is no reason not to run it.
+      log.warn({ task, err: e }, `${task}: its log: ${messageOf(e)}`);
+    }
     return { output: { stdout: fd, stderr: fd }, close: () => closeSync(fd) };
   };
 }
