@@ -232,6 +232,18 @@ describe("slots", () => {
     expect(world.nowMs - closedMs).toBeLessThan(POLL + 1_000);
   });
 
+  it("a session's place that was first seen a moment ago is free in the poll after it closed, too", async () => {
+    const { world, node, other } = bench();
+    const session = await world.until(Session.open({ store: node.store, node: "a" }));
+    await world.until(session.locks().slot("w", { slots: 1 }));
+    const waiting = other("b").locks.slot("w", { slots: 1 });
+    await world.advance(1_000);
+    await world.until(session.close());
+    const closedMs = world.nowMs;
+    expect((await world.until(waiting)).fencingToken).toBe(2);
+    expect(world.nowMs - closedMs).toBeLessThan(POLL + 1_000);
+  });
+
   it("a call is counted once, with all of its wait, however many places it tries", async () => {
     const { world, locks, other } = bench();
     const mine = await world.until(locks.slot("w", { slots: 2 }));
