@@ -182,3 +182,15 @@ it("the proxy tells of every request that it hands on, and of every answer", asy
   await expect(fetch(`${proxy.endpoint}/test/b`)).rejects.toThrow(/fetch failed/);
   expect(told.slice(4)).toEqual(["GET b ", "GET b undefined"]);
 });
+
+it.each([
+  [{ kind: "lose-reply", methd: "PUT" }, 'unknown option "methd": did you mean "method"?'],
+  [{ kind: "lose-reply", method: "put" }, 'method: "put" is none of GET'],
+  [{ kind: "lose-reply", method: ["PUT", "FETCH"] }, 'method: "FETCH" is none of GET'],
+  [{ kind: "lose-reply", key: 5 }, "key: 5 is no text, pattern or function"],
+  [{ kind: "lose-reply", when: true }, "when: true is no function"],
+  [null, "null is no fault"],
+])("a fault that would strike none, or all, is refused: %j", async (fault, said) => {
+  await using server = await fakeS3();
+  expect(() => server.faults.add(fault as never)).toThrow(said);
+});

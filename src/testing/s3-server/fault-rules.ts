@@ -2,7 +2,7 @@
 import type { Clock } from "../../clock/clock.ts";
 import { sleep } from "../../clock/wait.ts";
 import { ConfigError } from "../../errors.ts";
-import { show } from "../../options.ts";
+import { show, unknownNames } from "../../options.ts";
 import { KeyedRandom } from "../sim/keyed-random.ts";
 import {
   NETWORK_KINDS,
@@ -207,8 +207,28 @@ export function storeFaultFaults(given: unknown): readonly string[] {
   return wrongIn(given as Fault, STORE_KINDS);
 }
 
+/** What any kind of fault may have. A name that is none of them selects nothing, and the fault would strike every request. */
+const NAMES: readonly string[] = [
+  ...["kind", "method", "operation", "key", "when", "after", "times", "probability"],
+  ...["hang", "delayMs", "answer", "side", "executed", "status", "code", "message", "retryAfterMs", "headers", "header"],
+  ...["gapMs", "shiftMs", "region"],
+];
+const METHODS: readonly string[] = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"];
+
+function wrongSelection(given: Readonly<Record<string, unknown>>): string[] {
+  const { method, key, when } = given;
+  const wrong = unknownNames(Object.keys(given), NAMES, "option");
+  for (const each of Array.isArray(method) ? (method as unknown[]) : [method])
+    if (each !== undefined && !METHODS.includes(each as string)) wrong.push(`method: ${show(each)} is none of ${METHODS.join(", ")}`);
+  if (key !== undefined && typeof key !== "string" && typeof key !== "function" && !(key instanceof RegExp))
+    wrong.push(`key: ${show(key)} is no text, pattern or function`);
+  if (when !== undefined && typeof when !== "function") wrong.push(`when: ${show(when)} is no function`);
+  return wrong;
+}
+
 function wrongIn(fault: Fault, allowed: readonly string[]): string[] {
-  const wrong: string[] = [];
+  if (typeof fault !== "object" || (fault as unknown) === null) return [`${show(fault)} is no fault`];
+  const wrong = wrongSelection(fault as unknown as Readonly<Record<string, unknown>>);
   const check = (name: string, value: unknown, isGood: (n: number) => boolean, right: string): void => {
     if (value !== undefined && !(typeof value === "number" && isGood(value))) wrong.push(`${name}: ${show(value)} is not ${right}`);
   };
