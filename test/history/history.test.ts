@@ -61,6 +61,16 @@ describe("good histories raise no alarm", () => {
     expect(found?.lines).toContain(lines[2]);
   });
 
+  test("interventions without an answer keep their times, in an incomplete history, too", () => {
+    const c = { type: "attempt", key: KEY } as const;
+    const lines: Attempt[] = [
+      { ...c, kind: "delete", outcome: "applied", sentMs: 0, answeredMs: 5 },
+      { ...c, kind: "overwrite", outcome: "unknown", etag: "x", sentMs: 20 },
+      { ...c, kind: "read", outcome: "found", etag: "x", sentMs: 30, answeredMs: 35 },
+    ];
+    for (const complete of [true, false]) expectGood(checkHistory(lines, { complete }), 0);
+  });
+
   test("3,000 runs with outsiders in which many moments touch", () => {
     for (let seed = 1; seed <= 3000; seed++) {
       const { attempts } = generate({ seed, clients: 3, interventions: 1 + (seed % 3), trouble: 0.4 });

@@ -114,10 +114,11 @@ function checkObject(key: string, given: readonly Attempt[], complete: boolean):
 
 /**
  * A write of unknown fate may land at any time after it was sent, whenever its sender was told so. Where requests are missing, an earlier sending
- * of the same write may be among them.
+ * of the same write may be among them; interventions from outside are all there.
  */
 function unbounded(a: Attempt, complete: boolean): Attempt {
-  return { ...a, sentMs: complete ? a.sentMs : -Infinity, answeredMs: undefined };
+  const isOutside = a.kind === "overwrite" || a.kind === "delete";
+  return { ...a, sentMs: complete || isOutside ? a.sentMs : -Infinity, answeredMs: undefined };
 }
 
 interface EpochVerdict {
