@@ -349,6 +349,7 @@ export class Arena {
   #crash(member: Member): () => void {
     const { process } = member.node;
     if (process.isAlive && this.ledger.openWrites(process).some((w) => w.applied)) this.coverage.saw("crash between PUT and reply");
+    this.fenced.dies(process);
     member.node.crash();
     return () => {
       if (!member.node.process.isAlive) this.#reboot(member);

@@ -3,12 +3,12 @@ import { link, sleep } from "../../../src/clock/wait.ts";
 import { ConsensusError, LockHeldError, NotHeldError, ReentrantLockError } from "../../../src/errors.ts";
 import type { Held } from "../../../src/lease/held.ts";
 import type { ConsensusEvent } from "../../../src/lease/wiring.ts";
-import type { HoldOptions, LockApi } from "../../../src/locks/api.ts";
+import type { HoldOptions, LockApi, Semaphore } from "../../../src/locks/api.ts";
 import type { Locks } from "../../../src/locks/locks.ts";
-import { fencedObject } from "../../../src/fencing/fenced-object.ts";
 import { KeyedRandom } from "../../../src/testing/sim/keyed-random.ts";
 import type { SimStore } from "../../../src/testing/sim/sim-store.ts";
 import type { Arena } from "./arena.ts";
+import { fencedWork } from "./fenced-work.ts";
 import type { FacePlan, LockAction } from "./plan.ts";
 import type { FaceProgram } from "./resident.ts";
 import { describe, type TrackedTerm } from "./terms.ts";
@@ -30,12 +30,14 @@ export interface CallerEnv {
 /** In the calm after the faults nobody cuts off, gives up or hands off. */
 const CALM_ACTIONS: readonly LockAction[] = ["with", "acquire", "try", "with", "acquire"];
 const SLOTS = 2;
+const PERMITS = 3;
 
 export class Caller {
   readonly #env: CallerEnv;
   readonly #random: KeyedRandom;
   readonly #index: number;
   #turn = 0;
+  #semaphore: Semaphore | undefined;
 
   constructor(env: CallerEnv, index: number) {
     const { arena, plan, program } = env;
@@ -97,6 +99,8 @@ export class Caller {
         return this.#several(stop);
       case "slot":
         return this.#slot(stop);
+      case "permit":
+        return this.#permit(stop);
       case "one-shot":
         return this.#oneShot(key, stop);
       case "fenced":
@@ -279,6 +283,22 @@ export class Caller {
     await this.#giveBack(tracked, slot);
   }
 
+  /** One of three permits: had by as many at once as there are, tried for or waited for, and never by one more. */
+  async #permit(stop: AbortSignal): Promise<void> {
+    const { arena, locks } = this.#env;
+    this.#semaphore ??= locks.semaphore("p", { permits: PERMITS });
+    const options = { ...this.#hold(), signal: stop };
+    const permit = this.#random.chance(0.3)
+      ? await this.#semaphore.tryAcquire(options)
+      : await this.#semaphore.acquire({ ...options, waitMs: this.#waitMs() });
+    if (permit === undefined) return arena.coverage.count("permits refused");
+    if (permit.index < 0 || permit.index >= PERMITS) arena.fail("M", `${this.#who}: got permit ${permit.index} of ${PERMITS}`);
+    const tracked = this.#track(permit.key, permit);
+    if (arena.terms.believersIn((key) => /p%23\d+$/.test(key)) === PERMITS) arena.coverage.saw("all permits held at once");
+    await this.#work(tracked, stop);
+    await this.#giveBack(tracked, permit);
+  }
+
   /** As a function does: nothing is renewed, and the signal aborts before the time that is left is over. */
   async #oneShot(key: string, stop: AbortSignal): Promise<void> {
     const { arena, plain, plan } = this.#env;
@@ -293,29 +313,22 @@ export class Caller {
 
   /** A new holder raises the bar, reads, and writes; some do not look whether they still hold it, and are told by the object. */
   async #fenced(key: string, stop: AbortSignal): Promise<void> {
-    const { arena, locks, plan, store } = this.#env;
+    const { arena, locks, plan, program, store } = this.#env;
     const lock = await locks.acquire(key, { ...this.#hold(), waitMs: this.#waitMs(), signal: stop });
     const tracked = this.#track(key, lock);
-    const object = fencedObject(store, key);
     const isCareless = this.#random.chance(0.5);
-    const fence = isCareless ? { key: lock.key, fencingToken: lock.fencingToken } : lock;
-    const o = { signal: stop, timeoutMs: Math.max(100, 4 * plan.ttlMs) };
     try {
-      if (this.#random.chance(0.5)) await object.open(fence, o);
-      for (let n = 0; n < 4; n++) {
-        const body = `${n} of ${key} by ${tracked.token}`;
-        try {
-          await object.put(body, fence, o);
-          arena.fenced.resolved(body);
-        } catch (error) {
-          if (ConsensusError.is(error) && error.code === "FENCED_OUT") arena.fenced.refused(body);
-          throw error;
-        }
-        await sleep(store.clock, plan.ttlMs * this.#random.magnitude(0.01, 2), {
-          signal: isCareless ? stop : lock.signal,
-          keepAlive: true,
-        });
-      }
+      await fencedWork(key, {
+        arena,
+        store,
+        stop,
+        process: program.process,
+        random: this.#random,
+        ttlMs: plan.ttlMs,
+        fence: isCareless ? { key: lock.key, fencingToken: lock.fencingToken } : lock,
+        token: tracked.token,
+        until: isCareless ? stop : lock.signal,
+      });
     } finally {
       await this.#giveBack(tracked, lock);
     }

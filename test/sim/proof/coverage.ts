@@ -34,6 +34,7 @@ export const NAMED_STATES = [
   "renewal under way at release",
   "release raced loss",
   "lock acquire in flight at close",
+  "all permits held at once",
   // Sessions.
   "session ended by another",
   "lock taken from an ended session",
@@ -51,6 +52,8 @@ export const NAMED_STATES = [
   // Fenced objects.
   "fenced put refused",
   "fenced write without a reply found to be its own",
+  "large body deleted when two had followed",
+  "large body that no pointer ever named deleted",
   // Tasks.
   "tick claimed by another",
   "run abandoned and tried again",

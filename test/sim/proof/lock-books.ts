@@ -179,7 +179,17 @@ export class LockBooks {
       sinceMs = session.sinceMs;
       if (end?.endedBy === "other") closedMs = was.lockDelayMs ?? 0;
     } else if (was.state === "held" || was.endedBy === "other") closedMs = Math.max(closedMs, was.lockDelayMs ?? 0);
-    if (!plan.boundedClocks || closedMs === 0 || this.#handedOff.has(idOf(key, was.fencingToken))) return;
+    if (!plan.boundedClocks || this.#handedOff.has(idOf(key, was.fencingToken))) return;
+    // A dead holder's key is free when the holder could not believe any more by the slowest clock, also where it died at once (rules C2, C3).
+    if (was.state === "held" && was.session === undefined && was.instance !== record.instance) {
+      const leastMs = (was.ttlMs - was.marginMs) / SHORTEST - GRACE_MS;
+      if (world.nowMs - before.sinceMs < leastMs)
+        return this.#arena.fail(
+          "C2",
+          `${key}: taken ${Math.round(world.nowMs - before.sinceMs)} ms after its last write, which is good for ${Math.round(leastMs)} ms`,
+        );
+    }
+    if (closedMs === 0) return;
     if (closedMs === was.lockDelayMs) coverage.saw("lock delay waited for");
     // A dead holder's delay begins when its time is over.
     const aliveMs = was.state === "held" && member === undefined ? was.ttlMs - was.marginMs : 0;

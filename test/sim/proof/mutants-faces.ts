@@ -38,6 +38,22 @@ const unconditional = (keys: string): Edit =>
 
 const LOCKS: readonly Mutant[] = [
   {
+    id: "M-one-place-too-many",
+    breaks: "M: a place beyond the last is given out",
+    edits: [
+      edit(
+        "locks/slots.ts",
+        "return Array.from({ length: count }, (_, index) => ({ index, at:",
+        "return Array.from({ length: count + 1 }, (_, index) => ({ index, at:",
+      ),
+    ],
+  },
+  {
+    id: "C2-half-the-watch",
+    breaks: "C2: a holder that says nothing is dead after half of its time",
+    edits: [edit("lease/timing.ts", "return Math.ceil(Math.max(t.ttlMs *", "return Math.ceil(0.5 * Math.max(t.ttlMs *")],
+  },
+  {
     id: "L-call-inside-its-own-lock-waits",
     breaks: "a call for the key inside of its own withLock is not refused",
     edits: [
@@ -143,7 +159,16 @@ const SESSION_RULES: readonly Mutant[] = [
   },
 ];
 
-const FENCING: readonly Mutant[] = ofUnitTests(FENCED, ["F1-open-changes-no-bytes", "F2-lower-token-accepted", "W3-pointer-own-refusal"]);
+const FENCING: readonly Mutant[] = ofUnitTests(FENCED, [
+  "F1-open-changes-no-bytes",
+  "F2-lower-token-accepted",
+  "F2-bar-checked-once",
+  "F5-replaced-body-deleted-at-once",
+  "F5-open-forgets-what-is-kept",
+  "F5-prune-takes-the-named",
+  "W7-pointer-order-of-sight",
+  "W3-pointer-own-refusal",
+]);
 
 const TASKS: readonly Mutant[] = ofUnitTests(SCHEDULING, [
   "sched-claims-the-name",
@@ -151,6 +176,11 @@ const TASKS: readonly Mutant[] = ofUnitTests(SCHEDULING, [
   "sched-no-lease-on-the-run",
   "sched-released-under-work",
   "sched-finish-without-condition",
+  "sched-missed-skip-runs",
+  "sched-missed-once-runs-none",
+  "sched-missed-all-without-max",
+  "sched-overlap-runs",
+  "sched-retries-without-end",
 ]);
 
 const DELETION: readonly Mutant[] = [
@@ -159,13 +189,11 @@ const DELETION: readonly Mutant[] = [
     "P1-own-clock",
     "P2-created-whenever",
     "P2-from-the-reply",
-    "P2-young",
     "P3-not-closed",
     "P3-closed-too-shortly",
     "P3-sent-hours-later",
     "P3-no-condition",
     "P4-held",
-    "P4-flagged-or-unknown",
     "P4-closed-by-its-user",
   ]),
   {

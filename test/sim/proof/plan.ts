@@ -37,6 +37,7 @@ export const LOCK_ACTIONS = [
   "force",
   "several",
   "slot",
+  "permit",
   "one-shot",
   "reenter",
   "renew-and-release",

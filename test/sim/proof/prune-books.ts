@@ -46,7 +46,7 @@ export class PruneBooks {
     if (!isEphemeral(key)) return;
     const { world, coverage } = this.#arena;
     const was = before.current;
-    if (was !== undefined && isClosed(record) && was.fencingToken === record.fencingToken) return this.#closed(key, was);
+    if (was !== undefined && isClosed(record) && was.fencingToken === record.fencingToken) return this.#closed(key, was, record);
     this.#openSince.set(key, world.nowMs);
     if (was === undefined) return this.#created(key, record);
     if (isClosed(was) && record.fencingToken > was.fencingToken)
@@ -73,12 +73,14 @@ export class PruneBooks {
   }
 
   /** P2, P4: only what was open for everybody, and for an hour of true time. */
-  #closed(key: string, was: RecordView): void {
+  #closed(key: string, was: RecordView, { holdForMs = 0 }: RecordView): void {
     const { world, coverage } = this.#arena;
     coverage.count("keys closed for deletion");
     const ageMs = world.nowMs - (this.#openSince.get(key) ?? 0);
     if (was.state !== "released" || was.flag !== undefined) return this.#fail("P4", key, `closed for deletion while it is ${was.state}`);
     if (isClosed(was)) coverage.count("keys closed for deletion again");
+    // By the fastest clock it is to outlast a DELETE that is under way.
+    if (holdForMs < (LEAVES_WITHIN_MS + UNDER_WAY_MS) / SLOWEST) this.#fail("P3", key, `closed for ${holdForMs} ms only`);
     if (ageMs < Math.max(HOUR_MS, was.holdForMs ?? 0))
       this.#fail("P2", key, `closed for deletion ${Math.round(ageMs)} ms after its release, with a hold of ${was.holdForMs ?? 0} ms`);
   }

@@ -6,9 +6,10 @@ import type { TaskRun } from "../../../src/scheduler/options.ts";
 import type { SimProcess } from "../../../src/testing/sim/sim-node.ts";
 import type { Arena } from "./arena.ts";
 import type { RecordView } from "./record-view.ts";
+import { checkPolicies } from "./task-policy.ts";
 
 /** A run as the record's payload has it; only what the checks need. */
-interface Entry {
+export interface Entry {
   readonly kind: string;
   readonly tick: number;
   readonly state: string;
@@ -16,12 +17,17 @@ interface Entry {
   readonly token: number;
   readonly start: number;
   readonly end?: number;
+  /** When its first attempt began. */
+  readonly since?: number;
+  readonly missed?: number;
 }
 
-interface Payload {
+export interface Payload {
   readonly lastTick: number;
   readonly run?: Entry;
   readonly history: readonly Entry[];
+  readonly paused?: boolean;
+  readonly missedUpTo?: number;
 }
 
 /** What a function came to, as it knows itself. */
@@ -82,7 +88,9 @@ export class TaskBooks {
     const lastTick = this.#lastTick.get(key) ?? 0;
     if (now.lastTick < lastTick) this.#arena.fail("I11", `${key}: its last tick went back by ${lastTick - now.lastTick} ms`);
     this.#lastTick.set(key, Math.max(lastTick, now.lastTick));
-    if (now.run !== undefined && record.state === "held" && was?.fencingToken !== record.fencingToken) this.#claimed(key, now, before, by);
+    const claimed = now.run !== undefined && record.state === "held" && was?.fencingToken !== record.fencingToken;
+    if (claimed) this.#claimed(key, now, before, by);
+    checkPolicies(this.#arena, { key, before, now, claimed });
     const over = now.run?.end === undefined ? now.history : [...now.history, now.run];
     for (const entry of over) this.#checkSaid(key, entry);
   }

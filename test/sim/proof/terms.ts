@@ -159,6 +159,11 @@ export class Terms {
     return [...(this.#live.get(key) ?? [])].filter((t) => t.process.isAlive && t.term.remainingMs > 0);
   }
 
+  /** How many of these keys somebody believes in at this instant. */
+  believersIn(isOne: (key: string) => boolean): number {
+    return [...this.#live.keys()].filter((key) => isOne(key) && this.believers(key).length > 0).length;
+  }
+
   /** What a process believes to hold at this instant. */
   heldBy(process: SimProcess): TrackedTerm[] {
     return [...this.#live.values()].flatMap((live) => [...live].filter((t) => t.process === process && t.term.remainingMs > 0));
