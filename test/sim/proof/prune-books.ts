@@ -89,7 +89,8 @@ export class PruneBooks {
   #created(key: string, { fencingToken }: RecordView): void {
     const { coverage, plan, world } = this.#arena;
     if (this.#deleted.delete(key)) coverage.saw("key that was deleted made anew");
-    const { offsetMs = 0, skewMs = 0 } = plan.profile;
+    const { offsetMs = 0, skewMs = 0, storeTime } = plan.profile;
+    if (storeTime !== true) this.#fail("P1", key, "made by times that are unfit");
     const storeMs = world.startWallMs + world.nowMs + offsetMs;
     const oldestMs = LEAVES_WITHIN_MS / SLOWEST + UNDER_WAY_MS + 1_000;
     if (fencingToken > storeMs + skewMs) this.#fail("P1", key, `its first token is ${fencingToken - storeMs} ms ahead of the store's time`);

@@ -22,7 +22,7 @@ export function agesPlanOf(seed: number, { hours }: { readonly hours: number }):
     missingOnReplace: random.chance(0.3) ? (412 as const) : (404 as const),
     // Without the condition a late DELETE hits whatever stands there.
     conditionalDelete: random.chance(0.4),
-    storeTime: random.chance(0.95),
+    storeTime: random.chance(0.9),
     skewMs: random.chance(0.5) ? 0 : Math.round(random.magnitude(10, 3_000)),
     offsetMs: random.chance(0.5) ? 0 : Math.round(random.between(-1e7, 1e7)),
   };
