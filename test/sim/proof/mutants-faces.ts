@@ -164,9 +164,7 @@ const FENCING: readonly Mutant[] = ofUnitTests(FENCED, [
   "F2-lower-token-accepted",
   "F2-bar-checked-once",
   "F5-replaced-body-deleted-at-once",
-  "F5-open-forgets-what-is-kept",
   "F5-prune-takes-the-named",
-  "W7-pointer-order-of-sight",
   "W3-pointer-own-refusal",
 ]);
 
