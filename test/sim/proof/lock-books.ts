@@ -3,7 +3,6 @@
  * for, and which hand-offs are on offer.
  */
 import type { KeyedRandom } from "../../../src/testing/sim/keyed-random.ts";
-import type { SimProcess } from "../../../src/testing/sim/sim-node.ts";
 import type { Arena } from "./arena.ts";
 import { lifetimeLeftMs, type KeyHistory, type WriteEntry } from "./ledger.ts";
 import { memberKeyOf, viewOf, type RecordView } from "./record-view.ts";
@@ -127,7 +126,7 @@ export class LockBooks {
     if (same && record.state === "released" && record.endedBy === "other" && was.state === "held") this.#endedByOther(key, was);
     if (same && record.flag?.kind === "revoke" && was.flag === undefined && !key.includes("members/") && write !== undefined)
       this.#checkForced(key, record);
-    if (!same) this.#taken(key, before, was, { record, by: write?.process });
+    if (!same) this.#taken(key, before, was, record);
   }
 
   #noteSession(was: RecordView | undefined, record: RecordView): void {
@@ -165,12 +164,7 @@ export class LockBooks {
       this.#arena.fail("O2", `${key}: token ${fencingToken} was asked to end, and no operator asked for it`);
   }
 
-  #taken(
-    key: string,
-    before: KeyHistory,
-    was: RecordView,
-    { record, by }: { readonly record: RecordView; readonly by: SimProcess | undefined },
-  ): void {
+  #taken(key: string, before: KeyHistory, was: RecordView, record: RecordView): void {
     const { coverage, ledger, plan, world } = this.#arena;
     let closedMs = was.state === "released" ? (was.holdForMs ?? 0) : 0;
     let sinceMs = before.sinceMs;
@@ -186,10 +180,9 @@ export class LockBooks {
       if (end?.endedBy === "other") closedMs = was.lockDelayMs ?? 0;
     } else if (was.state === "held" || was.endedBy === "other") closedMs = Math.max(closedMs, was.lockDelayMs ?? 0);
     if (!plan.boundedClocks || this.#handedOff.has(idOf(key, was.fencingToken))) return;
-    // A dead holder's key is free when the holder could not believe any more by the slowest clock, also where it died at once (rules C2, C3). What a
-    // process acquired itself, and never began with, it may take again at once (seed 700191).
-    const isOwn = before.acquisitions.get(was.fencingToken)?.process === by;
-    if (was.state === "held" && was.session === undefined && !isOwn) {
+    // Of a holder that lives I7 tells. Where it died at once, its key is free when it could not have believed any more by the slowest clock (C2, C3).
+    const isGone = before.acquisitions.get(was.fencingToken)?.process?.isAlive === false;
+    if (was.state === "held" && was.session === undefined && isGone) {
       const leastMs = (was.ttlMs - was.marginMs) / SHORTEST - GRACE_MS;
       if (world.nowMs - before.sinceMs < leastMs)
         return this.#arena.fail(

@@ -1,10 +1,10 @@
 /** A plan that was written to a file, or by hand: a replay that passes because nothing of it was understood would prove nothing. */
 import { isRequestFault } from "../../../src/testing/sim/faults.ts";
-import { FLAGS, type Plan, PROGRAM_FAULTS, TAMPERING } from "./plan.ts";
+import { FLAGS, type Plan, PROGRAM_FAULTS, STALLS, TAMPERING } from "./plan.ts";
 
 /** Faults of machines, and of the store's answers about one key. */
 const OTHER_KINDS = ["clock-rate", "wall-step", "pause", "freeze", "crash", "doubt"];
-const KINDS: ReadonlySet<string> = new Set([...OTHER_KINDS, ...PROGRAM_FAULTS, ...FLAGS, ...TAMPERING]);
+const KINDS: ReadonlySet<string> = new Set([...OTHER_KINDS, ...PROGRAM_FAULTS, ...FLAGS, ...TAMPERING, ...STALLS]);
 
 /** @throws Error that says what is wrong with it. */
 export function parsePlan(text: string): Plan {

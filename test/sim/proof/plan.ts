@@ -120,6 +120,11 @@ export const PROGRAM_FAULTS = [
 ] as const;
 /** Operators' words to a holder, by conditional writes (rule O1). `x` says which key. */
 export const FLAGS = ["flag-asked", "flag-step-down", "flag-revoke"] as const;
+/**
+ * - `stall-create`: stopped for `x` ms while the answer is on its way that an ephemeral key is not there.
+ * - `stall-delete`: stopped for `x` ms while the answer is on its way that a key was closed for its deletion.
+ */
+export const STALLS = ["stall-create", "stall-delete"] as const;
 /** An operator, or a restored backup, changes the record behind everybody's back: this is outside of what is promised, except for I4, I5, I8, I13. */
 export const TAMPERING = ["erase", "roll-back", "garbage"] as const;
 

@@ -1,14 +1,9 @@
 /** Stops of a process at the one moment that matters: what a random moment hits once in a million seeds. */
 import type { Attempt } from "../../../src/testing/sim/sim-store.ts";
 import type { Arena } from "./arena.ts";
+import type { STALLS } from "./plan.ts";
 import { isClosed } from "./prune-books.ts";
 import { viewOf } from "./record-view.ts";
-
-/**
- * - `stall-create`: stopped for `x` ms while the answer is on its way that an ephemeral key is not there.
- * - `stall-delete`: stopped for `x` ms while the answer is on its way that a key was closed for its deletion.
- */
-export const STALLS = ["stall-create", "stall-delete"] as const;
 
 /** Watches for those moments. Each window stops its process once. */
 export function watchStalls(arena: Arena): void {

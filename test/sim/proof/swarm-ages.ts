@@ -4,8 +4,7 @@
  */
 import type { FaultWindow } from "../../../src/testing/sim/faults.ts";
 import { KeyedRandom } from "../../../src/testing/sim/keyed-random.ts";
-import { LOCK_ACTIONS, type FacePlan, type NodePlan, type Plan } from "./plan.ts";
-import { STALLS } from "./stalls.ts";
+import { LOCK_ACTIONS, STALLS, type FacePlan, type NodePlan, type Plan } from "./plan.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
