@@ -174,11 +174,7 @@ const TASKS: readonly Mutant[] = ofUnitTests(SCHEDULING, [
   "sched-no-lease-on-the-run",
   "sched-released-under-work",
   "sched-finish-without-condition",
-  "sched-missed-skip-runs",
   "sched-missed-once-runs-none",
-  "sched-missed-all-without-max",
-  "sched-overlap-runs",
-  "sched-retries-without-end",
 ]);
 
 const DELETION: readonly Mutant[] = [
@@ -194,18 +190,7 @@ const DELETION: readonly Mutant[] = [
     "P4-held",
     "P4-closed-by-its-user",
   ]),
-  {
-    id: "P1-unfit-times-of-ephemeral-keys",
-    breaks: "P1: tokens are numbered by times that the probe found unfit",
-    edits: [
-      edit(
-        "lease/contend.ts",
-        "if (ephemeral === true && !verdict.storeTime)",
-        "if (ephemeral === true && !verdict.storeTime && ephemeral === false)",
-      ),
-    ],
-  },
-  ...ofUnitTests(SESSIONS, ["S12-reused-id", "S12-living-member-deleted", "S12-delay-begins-anew"]),
+  ...ofUnitTests(SESSIONS, ["S12-reused-id"]),
 ];
 
 export const FACES: readonly Mutant[] = [...LOCKS, ...SESSION_RULES, ...DELETION, ...FENCING, ...TASKS];
