@@ -15,7 +15,7 @@ const SETS = { short: ["short"], all: ["short", "all"], heavy: ["heavy"] };
 const PARTS = [...new Set(rows.map((row) => row.part))];
 const USAGE = `npm run model -- [options]
   --set short    every mutant, and the small configurations of the protocol itself (the default; under 5 minutes on two cores)
-  --set all      the larger configurations too (about half an hour; each under 3 GB)
+  --set all      the larger configurations too (half an hour on idle cores; each under 3 GB)
   --set heavy    those of more than 3 GB alone (up to 8 GB)
   --only TEXT    rows of any set whose name contains TEXT
   --part PART    rows of one part: ${PARTS.join(", ")}
