@@ -254,18 +254,6 @@ export const COMMAND_LINE: readonly TestedMutant[] = [
     tests: [CRON],
   },
   {
-    id: "cli-labels-do-not-wait",
-    breaks: "the last lines of a task come after the word that it has ended, or not at all",
-    edits: [
-      edit(
-        "cli/cron/label.ts",
-        "await Promise.race([ended, sleep(systemClock, LAST_LINES_MS, { signal: over.signal, keepAlive: true })]);",
-        "",
-      ),
-    ],
-    tests: [CRON],
-  },
-  {
     id: "cli-trigger-json-mixed",
     breaks: "what a task writes stands between the JSON of cron trigger",
     edits: [edit("cli/commands/cron.ts", "context.out.json ? toStandardError : toOurs", "toOurs")],
