@@ -197,6 +197,8 @@ describe("the program", () => {
     [["help", "versoin"], "Did you mean version?"],
     [["version", "--jso"], "Did you mean --json?"],
     [["version", "--log-level", "loud"], 'Expected one of "debug"'],
+    [["elect", "x", "--wait", "5s", "--status-file", "f"], "--wait, --status-file without a command"],
+    [["elect", "x", "--observe", "--", "true"], "--observe takes no part"],
     [[], "Usage: s3-consensus"],
   ])("%j is wrong use, and says what was meant", async (args, text) => {
     const { status, out, err } = await runCli(args);

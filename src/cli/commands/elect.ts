@@ -40,7 +40,7 @@ export function define(command: Command, run: Run): void {
 
 async function elect(context: Context, name: string, words: readonly string[], flags: Flags): Promise<number> {
   const { settings, log } = context;
-  if (flags.observe === true && words.length > 0) throw new ConfigError("elect", ["--observe takes no part, so it runs no command"]);
+  checkFlags(words, flags);
   const { ttlMs, ...hold } = holdOf(flags, settings, DEFAULT_TTL_MS);
   const { prefix, node } = settings;
   const store = await context.store();
@@ -71,6 +71,16 @@ async function elected({ signals }: Context, manager: Manager<Json>, { keep, wai
     }
     await sleep(systemClock, MENDED_POLL_MS, { signal: signals.stop, keepAlive: true });
   }
+}
+
+/** What can't be meant together. Without a command `--keep` changes nothing: whoever only takes part goes on after a loss. @throws ConfigError. */
+function checkFlags(words: readonly string[], { observe, wait, statusFile }: Flags): void {
+  if (words.length > 0 && observe === true) throw new ConfigError("elect", ["--observe takes no part, so it runs no command"]);
+  if (words.length > 0) return;
+  const idle = Object.entries({ "--wait": wait, "--status-file": statusFile }).flatMap(([flag, value]) =>
+    value === undefined ? [] : [flag],
+  );
+  if (idle.length > 0) throw new ConfigError("elect", [`${idle.join(", ")} without a command means nothing: elect NAME -- COMMAND ARGS…`]);
 }
 
 /** Takes part, and prints a line for each change. */
