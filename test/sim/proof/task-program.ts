@@ -8,6 +8,8 @@ import { work } from "./work.ts";
 
 /** Far apart as the clocks of a world may be: what nodes make of the store's time is what is tried. */
 const MAX_OFFSET_MS = 86_400_000;
+/** So many ttls of the schedule's other nodes an invocation has at most, and its leases with it. */
+const LONGEST_TTLS = 3;
 
 export class TaskProgram extends FaceProgram {
   get weight(): number {
@@ -62,7 +64,8 @@ export class TaskProgram extends FaceProgram {
     const { arena, plan, process, random, store } = this;
     const key = arena.taskKey(name);
     const begun = arena.tasks.begins(key, run, process);
-    const tracked = arena.terms.track(run, process, plan.ttlMs, key);
+    const ttlMs = plan.functions === true ? Math.ceil((LONGEST_TTLS * plan.ttlMs + 2_000) / 0.9) : plan.ttlMs;
+    const tracked = arena.terms.track(run, process, ttlMs, key);
     tracked.isWorking = true;
     try {
       if (random.chance(0.1)) run.progress("half", 0.5);
@@ -86,7 +89,7 @@ export class TaskProgram extends FaceProgram {
   async #call(scheduler: Scheduler<readonly Task[]>, stop: AbortSignal): Promise<void> {
     const { clock } = this.store;
     while (!stop.aborted) {
-      const remainingMs = Math.round(this.plan.ttlMs * this.random.between(0.5, 3)) + 2_000;
+      const remainingMs = Math.round(this.plan.ttlMs * this.random.between(0.5, LONGEST_TTLS)) + 2_000;
       try {
         const report = await scheduler.runDue({ during: { remainingMs }, signal: stop });
         if (report.elsewhere > 0) this.arena.coverage.count("runDue: elsewhere");
