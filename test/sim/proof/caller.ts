@@ -1,4 +1,5 @@
 /** A caller of locks: it takes, waits, gives up, hands off, forces, as the plan allows, and what the package answers is checked on the spot. */
+import { readClocks } from "../../../src/clock/deadline.ts";
 import { link, sleep } from "../../../src/clock/wait.ts";
 import { ConsensusError, LockHeldError, NotHeldError, ReentrantLockError } from "../../../src/errors.ts";
 import type { Held } from "../../../src/lease/held.ts";
@@ -301,9 +302,22 @@ export class Caller {
 
   /** As a function does: nothing is renewed, and the signal aborts before the time that is left is over. */
   async #oneShot(key: string, stop: AbortSignal): Promise<void> {
-    const { arena, plain, plan } = this.#env;
+    const { arena, plain, plan, store } = this.#env;
+    const { clock } = store;
     if (plain === undefined || arena.plan.profile.storeTime !== true) return;
     const remainingMs = Math.round(plan.ttlMs * this.#random.between(0.5, 2)) + 500;
+    const since = readClocks(clock);
+    try {
+      await this.#within(plain, key, remainingMs, stop);
+    } catch (error) {
+      // A process that was stopped meanwhile is told that nothing is left (seed 920717).
+      const passedMs = Math.max(clock.monotonicMs() - since.monotonicMs, clock.wallMs() - since.wallMs);
+      if (!ConsensusError.is(error) || error.code !== "CONFIG" || passedMs < remainingMs - 500) throw error;
+    }
+  }
+
+  async #within(plain: Locks, key: string, remainingMs: number, stop: AbortSignal): Promise<void> {
+    const { arena } = this.#env;
     await plain.oneShot({ remainingMs }).withLock(key, { signal: stop }, async (lock) => {
       const tracked = this.#track(key, lock, Math.max(5_000, remainingMs / 0.9 + 1_001));
       await this.#under(tracked, () => this.#work(tracked, stop));

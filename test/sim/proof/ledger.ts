@@ -129,6 +129,11 @@ export class Ledger {
     }
   }
 
+  /** Whether somebody may still send a create of this key, after a look of its own from before there was anything. */
+  mayBeCreated(key: string): boolean {
+    return [...this.#writes.values()].some((w) => w.key === key && w.record.version === 1 && !w.applied && !w.refused && w.process.isAlive);
+  }
+
   /** Writes of a process that it still waits for. */
   openWrites(process: SimProcess): WriteEntry[] {
     return [...this.#writes.values()].filter((w) => w.process === process && w.open > 0);

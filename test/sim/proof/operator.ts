@@ -41,12 +41,12 @@ function flag(arena: Arena, key: string, window: FaultWindow): void {
 /**
  * While it lasts the store answers 404 to a right ETag and lets a create overwrite, as MinIO did on keys that it was killed over in the middle of a
  * CAS (rule W6). So it strikes only what has been replaced before: a create that follows a read from before the very first one is honest, and no rule
- * protects from a store that loses that (seed 750364768).
+ * protects from a store that loses that (seeds 750364768, 920879).
  */
 export function doubt(arena: Arena, window: FaultWindow): void {
   const key = keyOf(arena, window);
   arena.world.schedule(window.from, () => {
-    if (arena.s3.versions(key).length === 0) return;
+    if (arena.s3.versions(key).length === 0 || arena.ledger.mayBeCreated(key)) return;
     arena.coverage.count("fault doubt");
     const end = arena.s3.doubt(key);
     arena.world.schedule(window.to, end);
