@@ -85,11 +85,15 @@ export class RunLease {
    */
   async look(signal: AbortSignal): Promise<void> {
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      const [trouble, verdict] = await Promise.all([
+      // Both, even when one fails: a look that has ended has no request under way.
+      const [looked, safe] = await Promise.allSettled([
         look(this.#lease, signal),
         this.#verdict ?? this.#context.store.ensureSafe({ signal }),
       ]);
-      this.#verdict = verdict;
+      if (looked.status === "rejected") throw looked.reason;
+      if (safe.status === "rejected") throw safe.reason;
+      const trouble = looked.value;
+      this.#verdict = safe.value;
       if (trouble !== undefined) throw trouble;
       const regressed = this.view.settleContradiction(this.#lease.nowMs(), this.#lease.settings.pollMs);
       if (regressed !== undefined) throw regressed;
