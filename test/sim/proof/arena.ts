@@ -241,15 +241,13 @@ export class Arena {
     const member = this.#memberOf(process);
     if (member === undefined || !process.isAlive || member.residents.some((p) => p.state !== "off" || p.leftovers > 0)) return;
     this.coverage.count("closed processes");
-    member.isClosed = true;
-    // Of two requests that one signal aborts, the call may have ended by the first before the second hears of it (seed 920251).
-    this.world.schedule(this.world.nowMs, () => {
-      if (!member.isClosed || !process.isAlive || (process.timers === 0 && process.inFlight === 0)) return;
+    if (process.timers > 0 || process.inFlight > 0) {
       this.fail(
         "I8",
         `${member.plan.name}${process.generation}: ${process.timers} timers and ${process.inFlight} requests are left after everything was stopped`,
       );
-    });
+    }
+    member.isClosed = true;
   }
 
   /** The most requests for one key that a process sent within a ttl. */

@@ -175,6 +175,8 @@ const TASKS: readonly Mutant[] = ofUnitTests(SCHEDULING, [
   "sched-released-under-work",
   "sched-finish-without-condition",
   "sched-missed-once-runs-none",
+  "sched-overlap-runs",
+  "sched-retries-without-end",
 ]);
 
 const DELETION: readonly Mutant[] = [
