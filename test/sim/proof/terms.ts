@@ -128,8 +128,8 @@ export class Terms {
     const newest = this.#newest.get(process) ?? new Map<string, TrackedTerm>();
     this.#newest.set(process, newest);
     const before = newest.get(key)?.token ?? 0;
-    // One of several locks may be lost, and taken anew, before the last of them was acquired and all of them are handed out.
-    if (token <= before && tracked.term.remainingMs === 0) return;
+    // One of several locks may be lost or cut off, and taken anew, before the last of them was acquired and all of them are handed out.
+    if (token <= before && (tracked.term.remainingMs === 0 || this.#rules.isCut(tracked))) return;
     if (token <= before) {
       this.#world.fail(
         new Violation("I2", `${process.node.name}${process.generation} leads ${key} with token ${token} after ${before} (rule H10)`),
