@@ -181,7 +181,8 @@ export class LockBooks {
     } else if (was.state === "held" || was.endedBy === "other") closedMs = Math.max(closedMs, was.lockDelayMs ?? 0);
     if (!plan.boundedClocks || this.#handedOff.has(idOf(key, was.fencingToken))) return;
     // Of a holder that lives I7 tells. Where it died at once, its key is free when it could not have believed any more by the slowest clock (C2, C3).
-    const isGone = before.acquisitions.get(was.fencingToken)?.process?.isAlive === false;
+    // What it had acquired without hearing of it, it may have taken again before it died.
+    const isGone = before.acquisitions.get(was.fencingToken)?.process?.isAlive === false && was.instance !== record.instance;
     if (was.state === "held" && was.session === undefined && isGone) {
       const leastMs = (was.ttlMs - was.marginMs) / SHORTEST - GRACE_MS;
       if (world.nowMs - before.sinceMs < leastMs)
