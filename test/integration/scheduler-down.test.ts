@@ -19,6 +19,12 @@ function start(server: S3Server, bucket: FreshBucket, node: string, missed: unkn
 
 const tickOf = (run: ProgramEvent): number => Number(run["tick"]);
 
+/** One run for all that was missed since `last`: up to its own tick, or up to the one before, where its own has just come and is not late. */
+function expectMissed(run: ProgramEvent, last: number): void {
+  const ticks = (tickOf(run) - last) / EVERY_MS;
+  expect([ticks, ticks - 1]).toContain(run["missed"]);
+}
+
 function pass(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -52,7 +58,7 @@ describe("all processes are killed, and one is started again after three ticks",
     expect(missed?.missed).toBeGreaterThanOrEqual(3);
 
     const [forAll, next] = once.runs as [ProgramEvent, ProgramEvent];
-    expect(forAll["missed"]).toBe((tickOf(forAll) - once.last) / EVERY_MS);
+    expectMissed(forAll, once.last);
     expect(Number(forAll["missed"])).toBeGreaterThanOrEqual(3);
     expect(next).toMatchObject({ missed: 0, tick: tickOf(forAll) + EVERY_MS });
 
@@ -90,7 +96,7 @@ describe("the store is killed over two ticks, and started again", () => {
     expect((await sent()) - before).toBeLessThan(60);
     const late = runs().find((run) => tickOf(run) > last);
     expect(Number(late?.["missed"])).toBeGreaterThanOrEqual(2);
-    expect(Number(late?.["missed"])).toBe((tickOf(late as ProgramEvent) - last) / EVERY_MS);
+    expectMissed(late as ProgramEvent, last);
     await wait(() => runs().some((run) => tickOf(run) > tickOf(late as ProgramEvent)));
     const ticks = runs().map(tickOf);
     expect(new Set(ticks).size).toBe(ticks.length);
