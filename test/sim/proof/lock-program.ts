@@ -38,6 +38,8 @@ export class SessionProgram extends FaceProgram {
   protected async live(stop: AbortSignal): Promise<void> {
     const { arena, plan, random, store } = this;
     const { node, ttlMs, marginMs, requestTimeoutMs, drainMs } = plan;
+    // One that could not be closed, because its work went on, holds what it holds.
+    const others = new Set(arena.terms.heldBy(this.process).map((t) => t.base.key));
     let session: Session;
     try {
       const onEvent: CallerEnv["onEvent"] = (event) => this.book.heard(event);
@@ -56,7 +58,7 @@ export class SessionProgram extends FaceProgram {
     const lifeMs = random.chance(0.3) || plan.restMs !== undefined ? ttlMs * random.magnitude(0.5, 30) : Infinity;
     await this.#lifetime(session, stop, lifeMs);
     if (ConsensusError.is(session.signal.reason) && session.signal.reason.code === "LEASE_LOST") arena.coverage.count("sessions lost");
-    const held = arena.terms.heldBy(this.process).filter((t) => t.base !== undefined && t.base.key.includes("members/"));
+    const held = arena.terms.heldBy(this.process).filter((t) => t.base.key.includes("members/") && !others.has(t.base.key));
     if (held.length > 1) arena.coverage.count("sessions closed with locks held");
     arena.noteStop(this.process, isLock);
     try {
