@@ -4,13 +4,19 @@ import { ConsensusError } from "../../../src/errors.ts";
 import { Locks } from "../../../src/locks/locks.ts";
 import { Session } from "../../../src/session/session.ts";
 import { Caller, type CallerEnv } from "./caller.ts";
+import type { FacePlan } from "./plan.ts";
 import { FaceProgram, isLock } from "./resident.ts";
 import { work } from "./work.ts";
+
+/** A caller asks for one key at a time, and who looks for a place for several. */
+function keysAtOnce({ callers, actions }: FacePlan): number {
+  return callers * (actions.includes("slot") || actions.includes("permit") ? 2 : 1);
+}
 
 /** Several callers share one `Locks`. */
 export class LockProgram extends FaceProgram {
   get weight(): number {
-    return this.plan.callers;
+    return keysAtOnce(this.plan);
   }
 
   protected async live(stop: AbortSignal): Promise<void> {
@@ -32,7 +38,7 @@ export class LockProgram extends FaceProgram {
 /** One session after another: each lives until it is lost, or for a while, and is closed with whatever is under way. */
 export class SessionProgram extends FaceProgram {
   get weight(): number {
-    return this.plan.callers + 2;
+    return keysAtOnce(this.plan) + 2;
   }
 
   protected async live(stop: AbortSignal): Promise<void> {
