@@ -123,8 +123,8 @@ function elapsedMs(since: Instant, now: Instant): number {
 function bounds(samples: readonly Sample[], now: Instant): StoreNow {
   const least = samples.map((sample) => leastBy(sample, now));
   const most = samples.map(({ dateMs, sentAt }) => {
-    const atMostMs = Math.max(0, now.monotonicMs - sentAt.monotonicMs, now.wallMs - sentAt.wallMs);
-    return dateMs + 1000 + atMostMs * (1 + DRIFT);
+    const elapsedAtMostMs = Math.max(0, now.monotonicMs - sentAt.monotonicMs, now.wallMs - sentAt.wallMs);
+    return dateMs + 1000 + elapsedAtMostMs * (1 + DRIFT);
   });
   return { atLeastMs: Math.floor(Math.max(...least)), atMostMs: Math.ceil(Math.min(...most)) };
 }
